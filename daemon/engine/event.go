@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: MIT
+
+package engine
+
+import (
+	"net/netip"
+	"time"
+
+	"shim6/daemon/wire"
+)
+
+// An Event is something that happened outside the engine.
+type Event interface{ event() }
+
+// PacketIn is a Shim6 control message that arrived. Payload starts at the Shim6 header; the checksum is not checked yet.
+// HopLimit is that of the IPv6 header, for the packet quoted in an Error message.
+type PacketIn struct {
+	Src, Dst netip.Addr
+	HopLimit uint8
+	Payload  []byte
+}
+
+// Trigger asks for a context for a ULID pair: a heuristic of the kernel module or an operator wants one.
+type Trigger struct {
+	ULIDs ULIDPair
+}
+
+// SendTimeoutExpired says that the kernel's Send Timer ran out and that the kernel's REAP state is Exploring now.
+// An Epoch other than the one last sent in SetReap marks a stale event.
+type SendTimeoutExpired struct {
+	Tag   wire.ContextTag
+	Epoch uint32
+}
+
+// KeepaliveDue says that a Keepalive is to be sent (RFC 5534 section 6.1); Last marks the one at the timer's expiry.
+type KeepaliveDue struct {
+	Tag   wire.ContextTag
+	Epoch uint32
+	Last  bool
+}
+
+// PayloadSeen says that payload arrived in Exploring and that the kernel's REAP state is InboundOk now.
+type PayloadSeen struct {
+	Tag   wire.ContextTag
+	Epoch uint32
+}
+
+// UnknownTag says that payload arrived with a context tag that the kernel does not know.
+type UnknownTag struct {
+	Src, Dst netip.Addr
+	Tag      wire.ContextTag
+}
+
+// ContextGone says that the kernel lost a context: somebody deleted its xfrm states.
+type ContextGone struct {
+	Tag wire.ContextTag
+}
+
+// LocalLocators replaces the whole set of local locators. Only addresses that may be a source now are listed: global or
+// unique local scope, not tentative, not expired (RFC 5534 section 3.1).
+type LocalLocators struct {
+	Locators []LocalLocator
+}
+
+// A LocalLocator is a local address and, when it is a CGA or HBA of ours, what proves it.
+type LocalLocator struct {
+	Addr netip.Addr
+	// PDS is the CGA Parameter Data Structure whose prefix and collision count are those of Addr; nil for a plain address.
+	PDS []byte
+	// KeyID names the private key that can sign for PDS; empty when there is none.
+	KeyID string
+}
+
+// SignDone answers a Sign action. Err is nil or says why there is no signature.
+type SignDone struct {
+	ID        uint64
+	Signature []byte
+	Err       error
+}
+
+// VerifyDone answers a Verify action. Err is nil when every check passed; BadLocator is the index in the locator list
+// of the first locator that failed, -1 when the failure is not that of one locator.
+type VerifyDone struct {
+	ID         uint64
+	BadLocator int
+	Err        error
+}
+
+// DeleteContext is an operator's wish to drop a context.
+type DeleteContext struct {
+	Tag wire.ContextTag
+}
+
+// ProbeContext is an operator's wish to explore now.
+type ProbeContext struct {
+	Tag wire.ContextTag
+}
+
+// ContextIdle reports the time since the last payload of a context, for the teardown rule (RFC 5533 section 9).
+type ContextIdle struct {
+	Tag  wire.ContextTag
+	Idle time.Duration
+}
+
+// AdoptContext hands an established context found in the kernel at start back to the engine.
+type AdoptContext struct {
+	Snapshot Snapshot
+}
+
+// Tick says that the deadline returned by Deadline has come.
+type Tick struct{}
+
+func (PacketIn) event()           {}
+func (Trigger) event()            {}
+func (SendTimeoutExpired) event() {}
+func (KeepaliveDue) event()       {}
+func (PayloadSeen) event()        {}
+func (UnknownTag) event()         {}
+func (ContextGone) event()        {}
+func (LocalLocators) event()      {}
+func (SignDone) event()           {}
+func (VerifyDone) event()         {}
+func (DeleteContext) event()      {}
+func (ProbeContext) event()       {}
+func (ContextIdle) event()        {}
+func (AdoptContext) event()       {}
+func (Tick) event()               {}
+

@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: MIT
+
+package engine
+
+import (
+	"net/netip"
+	"time"
+
+	"shim6/daemon/reap"
+	"shim6/daemon/shim6"
+	"shim6/daemon/wire"
+)
+
+// A Snapshot is a copy of one context, for display and for re-adoption after a restart. It shares no memory with the engine.
+type Snapshot struct {
+	ULIDs             ULIDPair
+	FII               uint32
+	State             shim6.State
+	TagLocal, TagPeer wire.ContextTag
+	Current           LocatorPair
+	LocatorsLocal     []LocatorInfo
+	LocatorsPeer      []LocatorInfo
+	GenerationLocal   uint32
+	GenerationPeer    uint32
+	Reap              reap.State
+	SendTimeout       time.Duration
+	KeepaliveTimeout  time.Duration
+	KeepaliveInterval time.Duration
+	ProbesSent        uint64
+	ProbesReceived    uint64
+	KeepalivesSent    uint64
+	Since             time.Time // when State was entered
+}
+
+// A LocatorInfo describes one locator of a context.
+type LocatorInfo struct {
+	Addr     netip.Addr
+	Method   wire.VerificationMethod
+	Verified bool // HBA or CGA check passed (peer locators), or not needed
+	Probed   bool // a probe was answered on it
+	Broken   bool
+}

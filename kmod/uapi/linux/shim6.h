@@ -1,0 +1,198 @@
+/* SPDX-License-Identifier: (GPL-2.0 WITH Linux-syscall-note) OR MIT */
+/*
+ * Generic netlink interface of the shim6 module.
+ *
+ * Family "shim6", version 1, multicast group "events". Every command needs CAP_NET_ADMIN in the user namespace that
+ * owns the network namespace, and acts on the network namespace of the socket. Addresses are 16 octets in network
+ * order; every integer is in host order; a context tag is 47 bits (RFC 5533 section 7.1), never zero.
+ *
+ * Requests (request -> reply):
+ *
+ *   CTX_NEW     ULID_LOCAL, ULID_PEER, TAG_LOCAL, TAG_PEER, [FII], PATHS, LOCATORS_LOCAL,
+ *               [SEND_TIMEOUT_MS, KEEPALIVE_TIMEOUT_MS, KEEPALIVE_INTERVAL_MS]
+ *               EEXIST when TAG_LOCAL or (ULID pair, FII) is taken.
+ *   CTX_SET     TAG_LOCAL, and any of TAG_PEER, PATHS, LOCATORS_LOCAL and the timeouts: what is present is replaced
+ *   CTX_DEL     TAG_LOCAL
+ *   CTX_GET     TAG_LOCAL -> one context; with NLM_F_DUMP -> every context, resumable
+ *   CTX_FLUSH   every context of the namespace
+ *   REAP_SET    TAG_LOCAL, REAP_STATE, REAP_EPOCH, [SEND_TIMER, KEEPALIVE_TIMER]: atomically, see enum shim6_timer_op
+ *   CFG_SET     any of ENABLED, HEURISTIC, TCP_KICK, GSO_MODE, MARK_MASK
+ *   CFG_GET     -> the same, and HEURISTICS (names of the registered ones)
+ *   STATS_GET   -> STATS: one nested u64 per enum shim6_stat
+ *   CAND_GET    dump: ULID_LOCAL, ULID_PEER, BYTES, PACKETS, AGE_MS of each flow that has no context
+ *
+ * A context in a reply (CTX_GET, and EV_CTX_GONE without PATHS):
+ *
+ *   ULID_LOCAL, ULID_PEER, FII, TAG_LOCAL, TAG_PEER
+ *   PATHS
+ *     PATH [SHIM6_PATH_A_LOCAL, SHIM6_PATH_A_PEER]     the first is the current locator pair
+ *   LOCATORS_LOCAL
+ *     LOCATOR                                          a payload packet must be addressed to one of these
+ *   SEND_TIMEOUT_MS, KEEPALIVE_TIMEOUT_MS, KEEPALIVE_INTERVAL_MS
+ *   REAP_STATE, REAP_EPOCH
+ *   TX_PACKETS, TX_BYTES, RX_PACKETS, RX_BYTES          payload only, octets of the IPv6 packet with ULIDs
+ *   IDLE_MS                                            since the last payload packet either way
+ *
+ * Events (multicast group "events"; TIME_NS is CLOCK_BOOTTIME in each):
+ *
+ *   EV_TRIGGER        ULID_LOCAL, ULID_PEER, BYTES, PACKETS, AGE_MS  a heuristic asks for a context
+ *   EV_SEND_TIMEOUT   TAG_LOCAL, REAP_EPOCH      the Send Timer expired; the kernel state is Exploring now
+ *   EV_KEEPALIVE_DUE  TAG_LOCAL, REAP_EPOCH, [KEEPALIVE_LAST]        send one Keepalive
+ *   EV_PAYLOAD_SEEN   TAG_LOCAL, REAP_EPOCH      first payload received in Exploring; the kernel state is InboundOk now
+ *   EV_UNKNOWN_TAG    LOCATOR_SRC, LOCATOR_DST, TAG                  payload with a tag of no context, rate-limited
+ *   EV_CTX_GONE       context                    one of its xfrm states was deleted by somebody else: the pair is gone
+ *   EV_TCP_KICK       ULID_LOCAL, ULID_PEER, SOCKETS                 sockets whose retransmission timer was reset
+ */
+#ifndef _UAPI_LINUX_SHIM6_H
+#define _UAPI_LINUX_SHIM6_H
+
+#define SHIM6_GENL_NAME		"shim6"
+#define SHIM6_GENL_VERSION	1
+#define SHIM6_GENL_MCGRP_EVENTS	"events"
+
+#define SHIM6_IPPROTO		140	/* RFC 5533 section 17 */
+#define SHIM6_TAG_BITS		47
+#define SHIM6_MAX_PATHS		8
+#define SHIM6_MAX_LOCATORS	32
+#define SHIM6_HEURISTIC_NAME_MAX	16	/* with the terminating zero */
+
+enum shim6_cmd {
+	SHIM6_CMD_UNSPEC,
+	SHIM6_CMD_CTX_NEW,
+	SHIM6_CMD_CTX_SET,
+	SHIM6_CMD_CTX_DEL,
+	SHIM6_CMD_CTX_GET,
+	SHIM6_CMD_CTX_FLUSH,
+	SHIM6_CMD_REAP_SET,
+	SHIM6_CMD_CFG_SET,
+	SHIM6_CMD_CFG_GET,
+	SHIM6_CMD_STATS_GET,
+	SHIM6_CMD_CAND_GET,
+	SHIM6_CMD_EV_TRIGGER,
+	SHIM6_CMD_EV_SEND_TIMEOUT,
+	SHIM6_CMD_EV_KEEPALIVE_DUE,
+	SHIM6_CMD_EV_PAYLOAD_SEEN,
+	SHIM6_CMD_EV_UNKNOWN_TAG,
+	SHIM6_CMD_EV_CTX_GONE,
+	SHIM6_CMD_EV_TCP_KICK,
+
+	__SHIM6_CMD_MAX,
+	SHIM6_CMD_MAX = __SHIM6_CMD_MAX - 1
+};
+
+enum shim6_attr {
+	SHIM6_A_UNSPEC,
+	SHIM6_A_PAD,
+	SHIM6_A_ULID_LOCAL,		/* in6_addr */
+	SHIM6_A_ULID_PEER,		/* in6_addr */
+	SHIM6_A_FII,			/* u32 */
+	SHIM6_A_TAG_LOCAL,		/* u64 */
+	SHIM6_A_TAG_PEER,		/* u64 */
+	SHIM6_A_PATHS,			/* nested SHIM6_A_PATH, 1 to SHIM6_MAX_PATHS */
+	SHIM6_A_PATH,			/* nested enum shim6_path_attr */
+	SHIM6_A_LOCATORS_LOCAL,		/* nested SHIM6_A_LOCATOR, 1 to SHIM6_MAX_LOCATORS */
+	SHIM6_A_LOCATOR,		/* in6_addr */
+	SHIM6_A_SEND_TIMEOUT_MS,	/* u32, 100 to 3600000 */
+	SHIM6_A_KEEPALIVE_TIMEOUT_MS,	/* u32, same range */
+	SHIM6_A_KEEPALIVE_INTERVAL_MS,	/* u32, 20 to the Keepalive Timeout */
+	SHIM6_A_REAP_STATE,		/* u8, enum shim6_reap_state */
+	SHIM6_A_REAP_EPOCH,		/* u32, chosen by user space, echoed in timer events */
+	SHIM6_A_SEND_TIMER,		/* u8, enum shim6_timer_op */
+	SHIM6_A_KEEPALIVE_TIMER,	/* u8, enum shim6_timer_op */
+	SHIM6_A_KEEPALIVE_LAST,		/* flag */
+	SHIM6_A_TX_PACKETS,		/* u64 */
+	SHIM6_A_TX_BYTES,		/* u64 */
+	SHIM6_A_RX_PACKETS,		/* u64 */
+	SHIM6_A_RX_BYTES,		/* u64 */
+	SHIM6_A_IDLE_MS,		/* u64 */
+	SHIM6_A_PACKETS,		/* u64 */
+	SHIM6_A_BYTES,			/* u64 */
+	SHIM6_A_AGE_MS,			/* u64 */
+	SHIM6_A_LOCATOR_SRC,		/* in6_addr */
+	SHIM6_A_LOCATOR_DST,		/* in6_addr */
+	SHIM6_A_TAG,			/* u64 */
+	SHIM6_A_SOCKETS,		/* u32 */
+	SHIM6_A_TIME_NS,		/* u64 */
+	SHIM6_A_ENABLED,		/* u8: 1 hooks this namespace, 0 unhooks it; EBUSY for 0 while contexts live */
+	SHIM6_A_HEURISTIC,		/* string: the chosen one; "none" is built in */
+	SHIM6_A_HEURISTICS,		/* nested SHIM6_A_HEURISTIC */
+	SHIM6_A_TCP_KICK,		/* u8: 0 or 1, default 1 */
+	SHIM6_A_GSO_MODE,		/* u8, enum shim6_gso_mode */
+	SHIM6_A_MARK_MASK,		/* u32: path = paths[(mark & mask) mod count]; default 0 */
+	SHIM6_A_STATS,			/* nested u64 by enum shim6_stat */
+
+	__SHIM6_A_MAX,
+	SHIM6_A_MAX = __SHIM6_A_MAX - 1
+};
+
+enum shim6_path_attr {
+	SHIM6_PATH_A_UNSPEC,
+	SHIM6_PATH_A_LOCAL,		/* in6_addr */
+	SHIM6_PATH_A_PEER,		/* in6_addr */
+
+	__SHIM6_PATH_A_MAX,
+	SHIM6_PATH_A_MAX = __SHIM6_PATH_A_MAX - 1
+};
+
+/* RFC 5534 section 5.2 numbers */
+enum shim6_reap_state {
+	SHIM6_REAP_OPERATIONAL = 0,
+	SHIM6_REAP_EXPLORING = 1,
+	SHIM6_REAP_INBOUND_OK = 2,
+};
+
+/*
+ * What payload does to the timers, by REAP state (RFC 5534 sections 6.1 to 6.4):
+ *   Operational  sent: start the Send Timer unless running, stop the Keepalive Timer
+ *                received: stop the Send Timer, start the Keepalive Timer unless running
+ *                Keepalive Timer: EV_KEEPALIVE_DUE every Keepalive Interval counted from its start, and a last one
+ *                (KEEPALIVE_LAST) when it expires
+ *   Exploring    sent: nothing; received: state InboundOk, start the Send Timer, EV_PAYLOAD_SEEN
+ *   InboundOk    sent: start the Send Timer unless running; received: stop it
+ *   Send Timer expiry in Operational or InboundOk: state Exploring, both timers stopped, EV_SEND_TIMEOUT
+ */
+enum shim6_timer_op {
+	SHIM6_TIMER_KEEP,
+	SHIM6_TIMER_STOP,
+	SHIM6_TIMER_START,		/* unless running */
+	SHIM6_TIMER_RESTART,
+
+	__SHIM6_TIMER_MAX,
+	SHIM6_TIMER_MAX = __SHIM6_TIMER_MAX - 1
+};
+
+enum shim6_gso_mode {
+	SHIM6_GSO_SEGMENT,		/* default: segment before the Payload Extension Header is inserted */
+	SHIM6_GSO_WHOLE,		/* leave it to the device */
+
+	__SHIM6_GSO_MAX,
+	SHIM6_GSO_MAX = __SHIM6_GSO_MAX - 1
+};
+
+/* Per-namespace counters; the attribute type inside STATS is the enum value. */
+enum shim6_stat {
+	SHIM6_STAT_UNSPEC,
+	SHIM6_STAT_TX_REWRITTEN,
+	SHIM6_STAT_TX_NO_ROUTE,		/* dropped: no route for the current locator pair */
+	SHIM6_STAT_TX_TOO_BIG,		/* answered with a local Packet Too Big */
+	SHIM6_STAT_TX_NO_MEMORY,
+	SHIM6_STAT_RX_REWRITTEN,
+	SHIM6_STAT_RX_UNKNOWN_TAG,
+	SHIM6_STAT_RX_NOT_LOCATOR,	/* known tag, destination not one of the context's local locators */
+	SHIM6_STAT_RX_MALFORMED,	/* Payload Extension Header with Hdr Ext Len not zero, or truncated */
+	SHIM6_STAT_RX_CONTROL,		/* control messages handed to the raw socket */
+	SHIM6_STAT_RX_NO_MEMORY,
+	SHIM6_STAT_CANDIDATES_FULL,	/* flow not tracked: table at its cap */
+	SHIM6_STAT_TRIGGERS,
+	SHIM6_STAT_SEND_TIMEOUTS,
+	SHIM6_STAT_KEEPALIVES_DUE,
+	SHIM6_STAT_STATES_GONE,
+	SHIM6_STAT_PATH_UPDATES,
+	SHIM6_STAT_TCP_KICKS,
+	SHIM6_STAT_EVENTS_LOST,		/* could not be allocated or queued */
+
+	__SHIM6_STAT_MAX,
+	SHIM6_STAT_MAX = __SHIM6_STAT_MAX - 1
+};
+
+#endif
