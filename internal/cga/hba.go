@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: MIT
+
+package cga
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+)
+
+// ExtensionMultiPrefix is the type of the Multi-Prefix extension (RFC 5535 section 5).
+const ExtensionMultiPrefix = 0x0012
+
+const multiPrefixFlagsLen = 4
+
+// The further checks that an HBA can fail.
+var (
+	ErrMultiPrefix   = errors.New("bad Multi-Prefix extension")
+	ErrNoMultiPrefix = errors.New("no Multi-Prefix extension")
+	ErrNotInSet      = errors.New("prefix is not in the Multi-Prefix extension")
+)
+
+// A MultiPrefix is a Multi-Prefix extension (RFC 5535 section 5).
+type MultiPrefix struct {
+	P        bool      // the public key is a real one; otherwise it is a nonce and signs nothing
+	Prefixes [][8]byte // in the order that is hashed
+}
+
+// MultiPrefix gives the Multi-Prefix extension of p, nil when it has none. Two of them, or one without a whole number of
+// prefixes, give ErrMultiPrefix.
+func (p *Params) MultiPrefix() (*MultiPrefix, error) {
+	var m *MultiPrefix
+	for _, e := range p.Extensions {
+		if e.Type != ExtensionMultiPrefix {
+			continue
+		}
+		if m != nil {
+			return nil, fmt.Errorf("%w: there are two", ErrMultiPrefix)
+		}
+		n := len(e.Data) - multiPrefixFlagsLen
+		if n < 8 || n%8 != 0 {
+			return nil, fmt.Errorf("%w: %d octets of data, want %d and 8 for each prefix", ErrMultiPrefix, len(e.Data), multiPrefixFlagsLen)
+		}
+		m = &MultiPrefix{P: e.Data[0]&0x80 != 0}
+		for c := range slices.Chunk(e.Data[multiPrefixFlagsLen:], 8) {
+			m.Prefixes = append(m.Prefixes, [8]byte(c))
+		}
+	}
+	return m, nil
+}
+
+// Extension encodes m with the reserved bits zero.
+func (m *MultiPrefix) Extension() Extension {
+	var flags uint32
+	if m.P {
+		flags = 1 << 31
+	}
+	data := binary.BigEndian.AppendUint32(nil, flags)
+	for _, x := range m.Prefixes {
+		data = append(data, x[:]...)
+	}
+	return Extension{Type: ExtensionMultiPrefix, Data: data}
+}
+
+// VerifyHBA tells whether addr belongs to the HBA set of p (RFC 5535 section 7): its prefix must be one of the
+// Multi-Prefix extension, and it must be a CGA of p with that prefix.
+func VerifyHBA(addr netip.Addr, p *Params) error {
+	m, err := p.MultiPrefix()
+	if err != nil {
+		return err
+	}
+	if m == nil {
+		return ErrNoMultiPrefix
+	}
+	return verifyHBA(addr, p, m)
+}
+
+func verifyHBA(addr netip.Addr, p *Params, m *MultiPrefix) error {
+	prefix, _, err := split(addr)
+	if err != nil {
+		return err
+	}
+	if !slices.Contains(m.Prefixes, prefix) {
+		return fmt.Errorf("%w: %s", ErrNotInSet, prefixText(prefix))
+	}
+	return Verify(addr, p.with(prefix, p.CollisionCount))
+}
