@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: MIT
+
+package nl
+
+// Settings are those of the network namespace. In a request a nil pointer leaves the setting as it is; in an answer of
+// the kernel every pointer is set.
+type Settings struct {
+	Enabled    *bool // hooked; the kernel refuses false while contexts live
+	Heuristic  *string
+	TCPKick    *bool
+	GSOMode    *GSOMode
+	MarkMask   *uint32
+	Heuristics []string // those that the kernel knows; only read
+}
+
+func (s *Settings) message() *message {
+	m := new(message)
+	if s.Enabled != nil {
+		m.setBool(attrEnabled, *s.Enabled)
+	}
+	if s.Heuristic != nil {
+		m.str = *s.Heuristic
+		m.mark(attrHeuristic)
+	}
+	if s.TCPKick != nil {
+		m.setBool(attrTCPKick, *s.TCPKick)
+	}
+	if s.GSOMode != nil {
+		m.set(attrGSOMode, uint64(*s.GSOMode))
+	}
+	if s.MarkMask != nil {
+		m.set(attrMarkMask, uint64(*s.MarkMask))
+	}
+	return m
+}
+
+func (m *message) settings() (Settings, error) {
+	if err := m.need(attrEnabled, attrHeuristic, attrTCPKick, attrGSOMode, attrMarkMask); err != nil {
+		return Settings{}, err
+	}
+	enabled, kick := m.num[attrEnabled] != 0, m.num[attrTCPKick] != 0
+	gso, mask, name := GSOMode(m.num[attrGSOMode]), uint32(m.num[attrMarkMask]), m.str
+	return Settings{
+		Enabled: &enabled, Heuristic: &name, TCPKick: &kick, GSOMode: &gso, MarkMask: &mask, Heuristics: m.names,
+	}, nil
+}
