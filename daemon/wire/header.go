@@ -71,11 +71,10 @@ func IsControl(b []byte) bool { return len(b) > 2 && b[2]&payloadBit == 0 }
 // Checksum is the Internet checksum over b with the checksum field, octets 4 and 5, taken as zero. There is no
 // pseudo-header; b is the Shim6 header alone, as long as Hdr Ext Len says (RFC 5533 section 5.3).
 func Checksum(b []byte) uint16 {
-	s := sum(b)
-	if len(b) > 5 {
-		s = fold(uint32(s) + uint32(^be.Uint16(b[4:])))
+	if len(b) < 6 {
+		return ^sum(b[:min(len(b), 4)])
 	}
-	return ^s
+	return ^fold(uint32(sum(b[:4])) + uint32(sum(b[6:])))
 }
 
 // sum is the one's complement sum of b's 16-bit words.

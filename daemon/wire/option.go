@@ -8,10 +8,10 @@ import "net/netip"
 // octets. Each message carries the options that the RFCs list for it, and Marshal refuses others.
 type Options struct {
 	Validator        []byte              // Responder Validator, opaque (RFC 5533 section 5.15.1)
-	ULIDs            *ULIDPairOption     //
+	ULIDs            *ULIDPairOption     // ULID Pair (RFC 5533 section 5.15.6)
 	FII              *uint32             // Forked Instance Identifier (RFC 5533 section 5.15.7)
-	Locators         *LocatorList        //
-	Preferences      *LocatorPreferences //
+	Locators         *LocatorList        // Locator List (RFC 5533 section 5.15.2)
+	Preferences      *LocatorPreferences // Locator Preferences (RFC 5533 section 5.15.3)
 	PDS              []byte              // CGA Parameter Data Structure (RFC 5533 section 5.15.4)
 	Signature        []byte              // CGA Signature (RFC 5533 section 5.15.5)
 	KeepaliveTimeout *uint16             // seconds (RFC 5534 section 5.3)

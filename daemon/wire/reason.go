@@ -13,13 +13,13 @@ const (
 	ReasonNotControl            Reason = "not-control"             // a Payload Extension Header given to Parse
 	ReasonNotPayload            Reason = "not-payload"             // a control message given to ParsePayloadHeader
 	ReasonHIP                   Reason = "hip"                     // S bit set: a HIP packet
-	ReasonBadChecksum           Reason = "bad-checksum"            //
+	ReasonBadChecksum           Reason = "bad-checksum"            // sum over the Shim6 header is wrong
 	ReasonUnknownType           Reason = "unknown-type"            // answered with code 0
 	ReasonBadLength             Reason = "bad-length"              // Hdr Ext Len below the least of the type
 	ReasonBadProbe              Reason = "bad-probe"               // no sent report, reports past the end, undefined state
 	ReasonOptionOverrun         Reason = "option-overrun"          // option longer than the message
 	ReasonBadOptionLength       Reason = "bad-option-length"       // option length and contents disagree
-	ReasonDuplicateOption       Reason = "duplicate-option"        //
+	ReasonDuplicateOption       Reason = "duplicate-option"        // option given twice
 	ReasonUnknownCriticalOption Reason = "unknown-critical-option" // answered with code 1
 )
 
