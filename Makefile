@@ -1,0 +1,64 @@
+# SPDX-License-Identifier: MIT
+KERNEL ?= 6.12
+TSEND ?= 3s
+RTT ?= 20ms
+SEED ?= 1
+CASE ?=
+JOBS ?= 1
+SERIES := 6.1 6.12
+
+BIN := build/bin
+CACHE := $(or $(SHIM6_CACHE),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/shim6)
+# A toolchain that setup.sh had to fetch comes before an older one of the system.
+export PATH := $(CACHE)/go/bin:$(PATH):/usr/sbin:/sbin
+export CGO_ENABLED := 0
+
+LAB := $(BIN)/lab --build build --tsend $(TSEND) --rtt $(RTT) --seed $(SEED)
+PROGRAMS := $(patsubst %/,%,$(dir $(wildcard daemon/shim6d/main.go daemon/shim6ctl/main.go cgad/main.go cgatool/main.go)))
+
+.DEFAULT_GOAL := help
+.PHONY: help all build programs labtools setup kernel-6.1 kernel-6.12 kmod kmod-6.1 kmod-6.12 lab lab-list lab-shell clean
+
+help:
+	@echo 'make demo [KERNEL=6.1|6.12] [TSEND=3s] [RTT=20ms]   a provider fails under a transfer, without shim6 and with it'
+	@echo 'make test            everything: Go tests, module builds, every lab case on both kernels'
+	@echo 'make lab [CASE=name] [KERNEL=6.1|6.12]   one lab case, or all of them'
+	@echo 'make lab-list        the lab cases, one line each'
+	@echo 'make lab-shell       a prompt in the lab'"'"'s network'
+	@echo 'make build           the programs, in $(BIN)'
+	@echo 'make kmod            the kernel modules for Linux 6.1 and 6.12, in build/kmod'
+	@echo 'make clean           remove what was built'
+
+all build: programs
+
+setup:
+	@test/setup.sh $(WHAT)
+
+programs: setup
+	@mkdir -p $(BIN)
+	@for p in $(PROGRAMS); do go build -o $(BIN)/$${p##*/} ./$$p || exit 1; done
+
+labtools: setup
+	@mkdir -p $(BIN)
+	@go build -o $(BIN)/lab ./test/lab
+	@go build -ldflags='-s -w' -o $(BIN)/labagent ./test/lab/agent
+
+kernel-6.1 kernel-6.12: kernel-%: setup
+	@test/lab/fetch-kernel.sh $* $(CACHE)/kernel/$*
+
+kmod: kmod-6.1 kmod-6.12
+
+kmod-6.1 kmod-6.12: kmod-%: kernel-%
+	@kmod/build.sh $* $(CACHE)/kernel/$* build/kmod/$*
+
+lab: labtools programs kmod-$(KERNEL)
+	@$(LAB) run --kernel $(KERNEL) --jobs $(JOBS) $(CASE)
+
+lab-list: labtools
+	@$(BIN)/lab list
+
+lab-shell: labtools programs kmod-$(KERNEL)
+	@$(BIN)/lab shell --kernel $(KERNEL)
+
+clean:
+	rm -rf build test/out

@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: MIT
+
+// Package genl speaks the module's generic netlink family octet by octet, right or wrong as asked. It is the lab's own
+// reading of kmod/uapi/linux/shim6.h, independent of the daemon's.
+package genl
+
+// Names of the family.
+const (
+	Family = "shim6"
+	Group  = "events"
+)
+
+// Commands, enum shim6_cmd.
+const (
+	CtxNew = iota + 1
+	CtxSet
+	CtxDel
+	CtxGet
+	CtxFlush
+	ReapSet
+	CfgSet
+	CfgGet
+	StatsGet
+	CandGet
+	EvTrigger
+	EvSendTimeout
+	EvKeepaliveDue
+	EvPayloadSeen
+	EvUnknownTag
+	EvCtxGone
+	EvTCPKick
+	cmdEnd
+)
+
+// Attributes, enum shim6_attr.
+const (
+	Pad = iota + 1
+	ULIDLocal
+	ULIDPeer
+	FII
+	TagLocal
+	TagPeer
+	Paths
+	Path
+	LocatorsLocal
+	Locator
+	SendTimeoutMS
+	KeepaliveTimeoutMS
+	KeepaliveIntervalMS
+	ReapState
+	ReapEpoch
+	SendTimer
+	KeepaliveTimer
+	KeepaliveLast
+	TxPackets
+	TxBytes
+	RxPackets
+	RxBytes
+	IdleMS
+	Packets
+	Bytes
+	AgeMS
+	LocatorSrc
+	LocatorDst
+	Tag
+	Sockets
+	TimeNS
+	Enabled
+	Heuristic
+	Heuristics
+	TCPKick
+	GSOMode
+	MarkMask
+	Stats
+	attrEnd
+)
+
+// Attributes of a path, enum shim6_path_attr.
+const (
+	PathLocal = iota + 1
+	PathPeer
+)

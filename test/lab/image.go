@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: MIT
+
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/exec"
+	"path"
+	"path/filepath"
+
+	"shim6/test/lab/initramfs"
+	"shim6/test/lab/kernel"
+	"shim6/test/lab/report"
+)
+
+// kernelModules are the kernel's own modules that the cases need.
+var kernelModules = []string{
+	"virtio_pci", "9pnet_virtio", "9p", "veth", "sch_netem", "nf_tables", "xfrm_user",
+}
+
+// hostPrograms are taken from this machine, unmodified, and the Debian package each is in.
+var hostPrograms = []struct{ name, pkg string }{
+	{"ip", "iproute2"},
+	{"iperf3", "iperf3"},
+}
+
+// ownPrograms are ours, in the build folder.
+var ownPrograms = []string{"shim6d", "shim6ctl", "cgatool"}
+
+// makeImage writes the guest's file system for a job.
+func makeImage(to string, s *settings, k *kernel.Kernel, job *report.Job) error {
+	a := new(initramfs.Archive)
+	if err := a.Copy("/init", filepath.Join(s.build, "bin", "labagent")); err != nil {
+		return fmt.Errorf("the agent is not built, run make: %w", err)
+	}
+	if err := addPrograms(a, s); err != nil {
+		return err
+	}
+	mods, err := k.Modules(kernelModules)
+	if err != nil {
+		return err
+	}
+	for _, m := range mods {
+		raw, err := m.Load(filepath.Join(s.build, "lab", "modules", k.Release))
+		if err != nil {
+			return err
+		}
+		file := m.Name + ".ko"
+		a.File(path.Join(report.ModuleDir, file), 0o644, raw)
+		job.Modules = append(job.Modules, report.JobModule{File: file, Optional: m.Optional})
+	}
+	if err := addUnderTest(a, filepath.Join(s.build, "kmod", k.Series)); err != nil {
+		return err
+	}
+	raw, err := json.Marshal(job)
+	if err != nil {
+		return err
+	}
+	a.File(report.JobPath, 0o644, raw)
+	return a.Write(to)
+}
+
+func addPrograms(a *initramfs.Archive, s *settings) error {
+	for _, p := range hostPrograms {
+		found, err := lookProgram(p.name)
+		if err != nil {
+			return fmt.Errorf("%s is missing: apt-get install %s", p.name, p.pkg)
+		}
+		if err := a.Program("/bin/"+p.name, found); err != nil {
+			return err
+		}
+	}
+	for _, name := range ownPrograms {
+		from := filepath.Join(s.build, "bin", name)
+		if _, err := os.Stat(from); err != nil {
+			return fmt.Errorf("%s is not built, run make: %w", name, err)
+		}
+		if err := a.Copy("/bin/"+name, from); err != nil {
+			return err
+		}
+	}
+	busybox, err := lookProgram("busybox")
+	if err != nil {
+		return fmt.Errorf("busybox is missing: apt-get install busybox-static")
+	}
+	if err := a.Program("/bin/busybox", busybox); err != nil {
+		return err
+	}
+	for _, applet := range []string{"sh", "ls", "cat", "ping", "ping6", "dmesg", "ps", "kill", "grep", "less", "vi", "sleep", "head", "tail", "lsmod", "rmmod", "insmod", "nc", "sysctl"} {
+		a.Symlink("/bin/"+applet, "busybox")
+	}
+	return nil
+}
+
+// addUnderTest adds the modules that make kmod built for the series.
+func addUnderTest(a *initramfs.Archive, dir string) error {
+	files, err := filepath.Glob(filepath.Join(dir, "*.ko"))
+	if err != nil {
+		return err
+	}
+	if len(files) == 0 {
+		return fmt.Errorf("no module in %s, run make kmod", dir)
+	}
+	for _, f := range files {
+		if err := a.Copy(path.Join(report.KmodDir, filepath.Base(f)), f); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// lookProgram finds a program, also where only root's PATH leads.
+func lookProgram(name string) (string, error) {
+	if found, err := exec.LookPath(name); err == nil {
+		return found, nil
+	}
+	return exec.LookPath("/usr/sbin/" + name)
+}

@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: MIT
+
+package kmsg
+
+import (
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+func TestComplaints(t *testing.T) {
+	const log = `[    0.000000] Linux version 6.12.117+deb12-amd64
+[    0.100000] DEBUG_PAGEALLOC is off
+[    1.000000] shim6: loading out-of-tree module taints kernel.
+[    2.000000] WARNING: CPU: 0 PID: 1 at net/core/dev.c:1 x+0x1/0x2 [shim6]
+[    2.100000] BUG: kernel NULL pointer dereference, address: 0000000000000008
+[    2.200000] refcount_t: underflow; use-after-free.
+[   30.000000] unregister_netdevice: waiting for lo to become free. Usage count = 2
+`
+	want := []string{
+		"[    2.000000] WARNING: CPU: 0 PID: 1 at net/core/dev.c:1 x+0x1/0x2 [shim6]",
+		"[    2.100000] BUG: kernel NULL pointer dereference, address: 0000000000000008",
+		"[    2.200000] refcount_t: underflow; use-after-free.",
+		"[   30.000000] unregister_netdevice: waiting for lo to become free. Usage count = 2",
+	}
+	if diff := cmp.Diff(want, Complaints(log)); diff != "" {
+		t.Errorf("complaints (-want +got):\n%s", diff)
+	}
+}
+
+func TestFormat(t *testing.T) {
+	const record = "6,339,5140900,-;NET: Registered PF_PACKET\n SUBSYSTEM=net\n"
+	if got, want := format(record), "[    5.140900] NET: Registered PF_PACKET\n"; got != want {
+		t.Errorf("format = %q, want %q", got, want)
+	}
+}

@@ -1,0 +1,125 @@
+// SPDX-License-Identifier: MIT
+
+// Command lab boots Debian's own kernels with the module and the daemons in them and tries what is hard to try elsewhere:
+// failures of a provider in a network of namespaces, hostile input, unloading under traffic.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"shim6/test/lab/cases"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	cmd := command()
+	cmd.SetContext(ctx)
+	if err := cmd.Execute(); err != nil {
+		if !errors.Is(err, errFailed) {
+			fmt.Fprintln(os.Stderr, "lab: error:", err)
+		}
+		os.Exit(1)
+	}
+}
+
+// errFailed says that a case failed and that the user has been told.
+var errFailed = errors.New("a case failed")
+
+func command() *cobra.Command {
+	s := &settings{}
+	root := &cobra.Command{
+		Use:           "lab",
+		Short:         "run kernel lab cases in a virtual machine",
+		SilenceErrors: true,
+		SilenceUsage:  true,
+	}
+	flags := root.PersistentFlags()
+	flags.StringVar(&s.build, "build", "build", "folder with the programs and modules that make built")
+	flags.StringVar(&s.out, "out", filepath.Join("test", "out"), "folder for the results")
+	flags.StringSliceVar(&s.series, "kernel", []string{"6.12"}, "kernel series, one or more")
+	flags.DurationVar(&s.tsend, "tsend", 3*time.Second, "REAP Send Timeout of the daemons")
+	flags.DurationVar(&s.rtt, "rtt", 20*time.Millisecond, "round-trip time between the hosts")
+	flags.Uint64Var(&s.seed, "seed", 1, "seed of a run by the instruction clock")
+
+	run := &cobra.Command{
+		Use:   "run [CASE...]",
+		Short: "run the named cases, or all of them",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return runAll(cmd.Context(), s, args)
+		},
+	}
+	run.Flags().IntVar(&s.jobs, "jobs", 1, "guests at a time")
+	list := &cobra.Command{
+		Use:   "list",
+		Short: "name the cases",
+		Args:  cobra.NoArgs,
+		Run: func(cmd *cobra.Command, _ []string) {
+			for _, c := range cases.All() {
+				fmt.Fprintf(cmd.OutOrStdout(), "%-18s %s\n", c.Name, c.About)
+			}
+		},
+	}
+	shell := &cobra.Command{
+		Use:   "shell",
+		Short: "give a prompt in the topology",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return runShell(cmd.Context(), s)
+		},
+	}
+	root.AddCommand(run, list, shell)
+	return root
+}
+
+// settings are what the user chose.
+type settings struct {
+	build, out string
+	series     []string
+	tsend, rtt time.Duration
+	seed       uint64
+	jobs       int
+}
+
+func (s *settings) check() error {
+	if s.tsend < 100*time.Millisecond || s.tsend > time.Hour {
+		return fmt.Errorf("send timeout %v: the module takes 100ms to 1h", s.tsend)
+	}
+	if s.rtt < 0 || s.rtt > 2*time.Second {
+		return fmt.Errorf("round-trip time %v: 0 to 2s", s.rtt)
+	}
+	if len(s.series) == 0 {
+		return errors.New("no kernel series")
+	}
+	return nil
+}
+
+// pick returns the cases to run, all of them when none is named.
+func pick(names []string) ([]cases.Case, error) {
+	if len(names) == 0 {
+		return cases.All(), nil
+	}
+	var picked []cases.Case
+	for _, name := range names {
+		c, err := cases.Find(name)
+		if err != nil {
+			var known []string
+			for _, c := range cases.All() {
+				known = append(known, c.Name)
+			}
+			return nil, fmt.Errorf("%w, there are: %s", err, strings.Join(known, ", "))
+		}
+		picked = append(picked, *c)
+	}
+	return picked, nil
+}

@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: MIT
+
+// Package module loads and unloads kernel modules in the guest.
+package module
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// Load loads the module in a file. A module that is there already is fine.
+func Load(path string) error {
+	f, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	if err := unix.FinitModule(int(f.Fd()), "", 0); err != nil && !errors.Is(err, unix.EEXIST) {
+		return fmt.Errorf("load %s: %w", path, err)
+	}
+	return nil
+}
+
+// Unload removes a module by name. EAGAIN and EBUSY mean that something uses it.
+func Unload(name string) error {
+	if err := unix.DeleteModule(name, unix.O_NONBLOCK); err != nil {
+		return fmt.Errorf("unload %s: %w", name, err)
+	}
+	return nil
+}
+
+// Loaded tells whether the kernel has the module.
+func Loaded(name string) (bool, error) {
+	raw, err := os.ReadFile("/proc/modules")
+	if err != nil {
+		return false, err
+	}
+	for line := range strings.Lines(string(raw)) {
+		if strings.HasPrefix(line, name+" ") {
+			return true, nil
+		}
+	}
+	return false, nil
+}

@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: MIT
+
+// Package report is what the runner and the guest tell each other: the job on the way in, lines of JSON on the way out.
+package report
+
+import "time"
+
+// Paths in the guest.
+const (
+	JobPath   = "/lab/job.json"
+	ModuleDir = "/lab/modules" // modules of the kernel that every case needs, loaded by the agent
+	KmodDir   = "/lab/kmod"    // the modules under test, loaded by the cases
+	DataDir   = "/lab/data"    // keys and other files that a case finds there
+	OutDir    = "/lab/out"     // what a case leaves here comes back
+	SharePath = "/lab/share"
+	ShareTag  = "labshare"
+	PortPath  = "/dev/ttyS1"
+)
+
+// A Job tells the agent what to do.
+type Job struct {
+	Case     string
+	Series   string // "6.12"
+	Release  string // "6.12.117+deb12-amd64"
+	Modules  []JobModule
+	TSend    time.Duration
+	RTT      time.Duration
+	FastTime bool // the clock jumps ahead while the guest is idle
+	Shell    bool
+}
+
+// A JobModule is a kernel module in ModuleDir.
+type JobModule struct {
+	File     string
+	Optional bool
+}
+
+// Kinds of Line.
+const (
+	Hello = "hello" // the agent runs
+	Say   = "say"   // progress for people
+	Judge = "check" // a check with its outcome
+	Done  = "done"  // the case returned and its files are in the share
+)
+
+// A Line is one message of the agent.
+type Line struct {
+	Kind  string `json:"kind"`
+	At    int64  `json:"at"` // nanoseconds since the guest booted
+	Text  string `json:"text,omitempty"`
+	Check *Check `json:"check,omitempty"`
+}
+
+// A Check is one condition and whether it held. Detail says what was seen.
+type Check struct {
+	Name   string `json:"name"`
+	OK     bool   `json:"ok"`
+	Detail string `json:"detail"`
+}
+
+// A Result is what every case leaves in result.json.
+type Result struct {
+	Case    string  `json:"case"`
+	Kernel  string  `json:"kernel"`
+	Release string  `json:"release"`
+	OK      bool    `json:"ok"`
+	Boots   int     `json:"boots"` // more than 1: the first guest did not come up
+	Seconds float64 `json:"seconds"`
+	Checks  []Check `json:"checks"`
+}
+
+// Failed returns the checks that did not hold.
+func (r *Result) Failed() []Check {
+	var failed []Check
+	for _, c := range r.Checks {
+		if !c.OK {
+			failed = append(failed, c)
+		}
+	}
+	return failed
+}

@@ -1,0 +1,227 @@
+// SPDX-License-Identifier: MIT
+
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"shim6/test/lab/cases"
+	"shim6/test/lab/kernel"
+	"shim6/test/lab/report"
+	"shim6/test/lab/vm"
+)
+
+const (
+	// bootLimit is how long a guest may take to say hello. A guest hangs in its first second, if ever, without a word.
+	bootLimit = 60 * time.Second
+	bootTries = 2
+	// memory holds the initramfs, the transferred file twice and the packet captures.
+	memoryMB = 1536
+)
+
+// errBoot says that the guest never came up: nothing was tested.
+var errBoot = errors.New("BOOT failure")
+
+// runAll runs cases on each kernel and says how many passed.
+func runAll(ctx context.Context, s *settings, names []string) error {
+	if err := s.check(); err != nil {
+		return err
+	}
+	picked, err := pick(names)
+	if err != nil {
+		return err
+	}
+	var (
+		mu             sync.Mutex
+		passed, failed int
+		wait           sync.WaitGroup
+		free           = make(chan struct{}, max(1, s.jobs))
+	)
+	for _, series := range s.series {
+		for _, c := range picked {
+			free <- struct{}{}
+			if ctx.Err() != nil {
+				break
+			}
+			wait.Add(1)
+			go func() {
+				defer wait.Done()
+				err := runCase(ctx, s, series, c)
+				mu.Lock()
+				defer mu.Unlock()
+				if err == nil {
+					passed++
+				} else {
+					failed++
+				}
+				<-free
+			}()
+		}
+	}
+	wait.Wait()
+	fmt.Printf("lab: %d passed, %d failed\n", passed, failed)
+	if err := ctx.Err(); err != nil {
+		return fmt.Errorf("interrupted: %w", err)
+	}
+	if failed > 0 {
+		return errFailed
+	}
+	return nil
+}
+
+// runCase runs one case on one kernel, writes result.json and tells the user.
+func runCase(ctx context.Context, s *settings, series string, c cases.Case) error {
+	t := newTerminal(os.Stdout, c.Name, series, s.jobs > 1)
+	start := time.Now()
+	result := &report.Result{Case: c.Name, Kernel: series}
+	out := s.outDir(series, c.Name)
+	t.title(c.About)
+	err := tryCase(ctx, s, series, c, out, result, t)
+	if err != nil {
+		name := "the lab worked"
+		if errors.Is(err, errBoot) {
+			name = "the guest booted"
+		}
+		t.check(result, report.Check{Name: name, Detail: err.Error()})
+	}
+	result.Seconds = time.Since(start).Round(time.Millisecond).Seconds()
+	result.OK = len(result.Checks) > 0 && len(result.Failed()) == 0
+	if err := finish(s, out, result, t); err != nil {
+		t.say("%v", err)
+		result.OK = false
+	}
+	t.verdict(result, out)
+	if !result.OK {
+		return errFailed
+	}
+	return nil
+}
+
+// outDir returns where a case leaves its files: test/out/CASE, or test/out/SERIES/CASE when there are several kernels.
+func (s *settings) outDir(series, name string) string {
+	if len(s.series) > 1 && series != s.series[len(s.series)-1] {
+		return filepath.Join(s.out, "kernel-"+series, name)
+	}
+	return filepath.Join(s.out, name)
+}
+
+// tryCase boots the guest, again when it does not come up, and collects what it says.
+func tryCase(ctx context.Context, s *settings, series string, c cases.Case, out string, r *report.Result, t *terminal) error {
+	k, err := kernel.Open(series)
+	if err != nil {
+		return err
+	}
+	r.Release = k.Release
+	if err := os.RemoveAll(out); err != nil {
+		return err
+	}
+	if err := os.MkdirAll(out, 0o755); err != nil {
+		return err
+	}
+	work := filepath.Join(s.build, "lab")
+	if err := os.MkdirAll(work, 0o755); err != nil {
+		return err
+	}
+	image := filepath.Join(work, fmt.Sprintf("%s-%s-%d.cpio", c.Name, series, os.Getpid()))
+	defer os.Remove(image)
+	job := &report.Job{
+		Case: c.Name, Series: series, Release: k.Release, TSend: s.tsend, RTT: s.rtt, FastTime: c.FastTime,
+	}
+	if err := makeImage(image, s, k, job); err != nil {
+		return err
+	}
+	for r.Boots < bootTries {
+		r.Boots++
+		if err = boot(ctx, s, k, c, image, out, r, t); !errors.Is(err, errBoot) {
+			return err
+		}
+		t.say("%v, try %d of %d", err, r.Boots, bootTries)
+	}
+	return err
+}
+
+// boot runs the guest once.
+func boot(ctx context.Context, s *settings, k *kernel.Kernel, c cases.Case, image, out string, r *report.Result, t *terminal) error {
+	console, err := os.Create(filepath.Join(out, "console.log"))
+	if err != nil {
+		return err
+	}
+	defer console.Close()
+	share, err := filepath.Abs(out)
+	if err != nil {
+		return err
+	}
+	guest, err := vm.Start(ctx, vm.Options{
+		Image: k.Image(), Initramfs: image, Share: share, MemoryMB: memoryMB,
+		FastTime: c.FastTime, Seed: s.seed, Console: console,
+	})
+	if err != nil {
+		return err
+	}
+	defer guest.Wait()
+	defer guest.Kill()
+	limit := time.NewTimer(bootLimit)
+	defer limit.Stop()
+	up, done := false, false
+	for {
+		select {
+		case raw, ok := <-guest.Lines():
+			if !ok {
+				return ending(ctx, up, done, console.Name())
+			}
+			var l report.Line
+			if err := json.Unmarshal(raw, &l); err != nil {
+				return fmt.Errorf("the guest wrote %q: %w", raw, err)
+			}
+			switch l.Kind {
+			case report.Hello:
+				up = true
+				limit.Reset(c.Limit)
+				t.line(l, "Linux %s is up", k.Release)
+			case report.Say:
+				t.line(l, "%s", l.Text)
+			case report.Judge:
+				t.check(r, *l.Check)
+			case report.Done:
+				done = true
+			}
+		case <-limit.C:
+			if !up {
+				return fmt.Errorf("%w: not a word from the guest in %v, see %s", errBoot, bootLimit, console.Name())
+			}
+			return fmt.Errorf("the guest was not done in %v, see %s", c.Limit, console.Name())
+		}
+	}
+}
+
+// ending judges a guest whose port was closed.
+func ending(ctx context.Context, up, done bool, console string) error {
+	switch {
+	case ctx.Err() != nil:
+		return ctx.Err()
+	case !up:
+		return fmt.Errorf("%w: the guest ended before its agent ran, see %s", errBoot, console)
+	case !done:
+		return fmt.Errorf("the guest ended in the middle of the case, see %s", console)
+	}
+	return nil
+}
+
+// finish writes result.json.
+func finish(_ *settings, out string, r *report.Result, _ *terminal) error {
+	if err := os.MkdirAll(out, 0o755); err != nil {
+		return err
+	}
+	raw, err := json.MarshalIndent(r, "", "  ")
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(filepath.Join(out, "result.json"), append(raw, '\n'), 0o644)
+}

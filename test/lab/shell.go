@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: MIT
+
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"shim6/test/lab/kernel"
+	"shim6/test/lab/report"
+	"shim6/test/lab/vm"
+)
+
+// runShell boots a guest whose console is this terminal.
+func runShell(ctx context.Context, s *settings) error {
+	if err := s.check(); err != nil {
+		return err
+	}
+	k, err := kernel.Open(s.series[0])
+	if err != nil {
+		return err
+	}
+	out, err := filepath.Abs(filepath.Join(s.out, "shell"))
+	if err != nil {
+		return err
+	}
+	if err := os.MkdirAll(out, 0o755); err != nil {
+		return err
+	}
+	work := filepath.Join(s.build, "lab")
+	if err := os.MkdirAll(work, 0o755); err != nil {
+		return err
+	}
+	image := filepath.Join(work, fmt.Sprintf("shell-%d.cpio", os.Getpid()))
+	defer os.Remove(image)
+	job := &report.Job{Series: k.Series, Release: k.Release, TSend: s.tsend, RTT: s.rtt, Shell: true}
+	if err := makeImage(image, s, k, job); err != nil {
+		return err
+	}
+	guest, err := vm.Start(ctx, vm.Options{
+		Image: k.Image(), Initramfs: image, Share: out, MemoryMB: memoryMB, Interactive: true,
+	})
+	if err != nil {
+		return err
+	}
+	for range guest.Lines() {
+	}
+	return guest.Wait()
+}
