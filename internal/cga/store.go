@@ -99,22 +99,14 @@ func (s *Store) Entries() []Entry {
 }
 
 // ParamsFor gives the parameters that prove addr, with its prefix and collision count, and the ID of the key that signs
-// for them, empty when the store has none. When several files prove addr, one that has a key wins, then the first name.
+// for them, empty when the store has none.
 func (s *Store) ParamsFor(addr netip.Addr) (p *Params, keyID string, ok bool) {
 	for _, e := range s.entries {
-		if ok && e.KeyID == "" {
-			continue
+		if p, err := e.Params.For(addr); err == nil {
+			return p, e.KeyID, true
 		}
-		q, err := e.Params.For(addr)
-		if err != nil {
-			continue
-		}
-		if e.KeyID != "" {
-			return q, e.KeyID, true
-		}
-		p, ok = q, true
 	}
-	return p, "", ok
+	return nil, "", false
 }
 
 // Key gives a key by its ID, nil when there is none.
