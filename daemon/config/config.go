@@ -1,0 +1,136 @@
+// SPDX-License-Identifier: MIT
+
+// Package config reads the configuration file of shim6d: YAML without any key or value that it does not know.
+package config
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"time"
+)
+
+// DefaultPath is where shim6d looks for its configuration.
+const DefaultPath = "/etc/shim6/shim6.yaml"
+
+// maxSize bounds the file that is read.
+const maxSize = 1 << 20
+
+// A Config is a valid configuration.
+type Config struct {
+	Keys        string        // directory with private keys and CGA Parameter Data Structures
+	Socket      string        // path of the control socket
+	SocketGroup string        // group that may use it; empty for the group of the process
+	State       string        // file that carries contexts over a restart; empty for contexts.json beside Socket
+	SendTimeout time.Duration // RFC 5534 section 7
+	Teardown    time.Duration // an idle context is dropped after this long; zero keeps it
+	Heuristic   string        // the kernel's name of the rule that asks for contexts
+	TCPKick     bool          // retransmit at once after a path change
+	GSO         GSO
+	MarkMask    uint32 // bits of the packet mark that choose a path; zero for the current path alone
+	Interfaces  []string
+	Log         Log
+	Limits      Limits
+}
+
+// A GSO says who segments large packets.
+type GSO string
+
+// The values of gso.
+const (
+	GSOSegment GSO = "segment" // the kernel module
+	GSOWhole   GSO = "whole"   // the device
+)
+
+// A Log says what is logged and how.
+type Log struct {
+	Level  string // debug, info, warn or error
+	Format string // text or json
+}
+
+// Limits bound what peers can make the daemon hold.
+type Limits struct {
+	Contexts int
+}
+
+// Default returns the configuration of an empty file.
+func Default() *Config {
+	return &Config{
+		Keys:        "/etc/shim6/keys",
+		Socket:      "/run/shim6/shim6.sock",
+		SendTimeout: 15 * time.Second,
+		Teardown:    10 * time.Minute,
+		Heuristic:   "default",
+		TCPKick:     true,
+		GSO:         GSOSegment,
+		Log:         Log{Level: "info", Format: "text"},
+		Limits:      Limits{Contexts: 10000},
+	}
+}
+
+// Load reads the file at the path. A file that does not exist counts as empty unless it must exist.
+func Load(file string, mustExist bool) (*Config, error) {
+	f, err := os.Open(file)
+	switch {
+	case errors.Is(err, fs.ErrNotExist) && !mustExist:
+		return Default(), nil
+	case err != nil:
+		return nil, err
+	}
+	defer f.Close()
+	return Parse(f, file)
+}
+
+// Parse reads a configuration. Its error joins everything that is wrong, one line each: name, line, key and what is wrong.
+func Parse(r io.Reader, name string) (*Config, error) {
+	b, err := io.ReadAll(io.LimitReader(r, maxSize+1))
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", name, err)
+	}
+	if len(b) > maxSize {
+		return nil, fmt.Errorf("%s: larger than %d octets", name, maxSize)
+	}
+	c := Default()
+	p := parser{name: name}
+	p.document(b, c.keys())
+	if len(p.errs) > 0 {
+		return nil, errors.Join(p.errs...)
+	}
+	return c, nil
+}
+
+// StateFile is the path of the file that carries contexts over a restart.
+func (c *Config) StateFile() string {
+	if c.State != "" {
+		return c.State
+	}
+	return filepath.Join(filepath.Dir(c.Socket), "contexts.json")
+}
+
+// Includes reports whether the addresses of the interface with this name may be locators.
+func (c *Config) Includes(link string) bool {
+	for _, pattern := range c.Interfaces {
+		// The pattern was checked when it was read.
+		if ok, _ := path.Match(pattern, link); ok {
+			return true
+		}
+	}
+	return len(c.Interfaces) == 0
+}
+
+// Warnings tells what is allowed but unwise.
+func (c *Config) Warnings() []string {
+	var w []string
+	// RFC 5534 section 7: a Send Timeout that is changed SHOULD be from 10 to 100 seconds.
+	if c.SendTimeout < 10*time.Second || c.SendTimeout > 100*time.Second {
+		w = append(w, fmt.Sprintf("send_timeout: %v is outside the 10s to 100s that RFC 5534 recommends", c.SendTimeout))
+	}
+	if c.SendTimeout%time.Second != 0 {
+		w = append(w, fmt.Sprintf("send_timeout: peers are told whole seconds, %v is rounded up for them", c.SendTimeout))
+	}
+	return w
+}

@@ -1,0 +1,224 @@
+// SPDX-License-Identifier: MIT
+
+package config
+
+import (
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+func TestParse(t *testing.T) {
+	with := func(change func(*Config)) *Config {
+		c := Default()
+		change(c)
+		return c
+	}
+	for name, tc := range map[string]struct {
+		in   string
+		want *Config
+	}{
+		"empty":         {"", Default()},
+		"only comments": {"# nothing\n---\n# here\n", Default()},
+		"everything": {`
+keys: /srv/keys/
+socket: /run/x/y.sock
+socket_group: net
+state: /run/x/state.json
+send_timeout: 12500ms
+teardown: 0s
+heuristic: eui64
+tcp_kick: false
+gso: whole
+mark_mask: 0xff00
+interfaces: [eth0, "wlan*"]
+log:
+  level: debug
+  format: json
+limits:
+  contexts: 7
+`, &Config{
+			Keys: "/srv/keys", Socket: "/run/x/y.sock", SocketGroup: "net", State: "/run/x/state.json",
+			SendTimeout: 12500 * time.Millisecond, Heuristic: "eui64", GSO: GSOWhole, MarkMask: 0xff00,
+			Interfaces: []string{"eth0", "wlan*"}, Log: Log{"debug", "json"}, Limits: Limits{Contexts: 7},
+		}},
+		"bounds of the Send Timeout, least": {"send_timeout: 100ms", with(func(c *Config) { c.SendTimeout = 100 * time.Millisecond })},
+		"bounds of the Send Timeout, most":  {"send_timeout: 1h", with(func(c *Config) { c.SendTimeout = time.Hour })},
+		"part of a mapping":                 {"log: {format: json}", with(func(c *Config) { c.Log.Format = "json" })},
+		"no interfaces":                     {"interfaces: []", Default()},
+		"decimal mask":                      {"mark_mask: 4294967295", with(func(c *Config) { c.MarkMask = 0xffffffff })},
+	} {
+		t.Run(name, func(t *testing.T) {
+			got, err := Parse(strings.NewReader(tc.in), "f.yaml")
+			if err != nil {
+				t.Fatal(err)
+			}
+			if d := cmp.Diff(tc.want, got); d != "" {
+				t.Errorf("(-want +got):\n%s", d)
+			}
+		})
+	}
+}
+
+func TestParseErrors(t *testing.T) {
+	for name, tc := range map[string]struct{ in, want string }{
+		"unknown key":            {"socet: /x", `f.yaml:1: unknown key "socet", did you mean "socket"?`},
+		"unknown nested key":     {"log:\n  levle: info", `f.yaml:2: unknown key "log.levle", did you mean "log.level"?`},
+		"nothing near":           {"zzzzzzzz: 1", `f.yaml:1: unknown key "zzzzzzzz"`},
+		"twice":                  {"gso: whole\n\ngso: whole", `f.yaml:3: gso: was given on line 1 already`},
+		"no value":               {"interfaces:\nsocket:", "f.yaml:1: interfaces: a list such as [eth0, \"wlan*\"] is needed, not a single value\nf.yaml:2: socket: has no value"},
+		"relative path":          {"keys: keys", `f.yaml:1: keys: "keys" is not an absolute path`},
+		"path with zero":         {`keys: "/a\0b"`, `f.yaml:1: keys: "/a\x00b" is not a path`},
+		"list for a value":       {"socket: [a]", `f.yaml:1: socket: a single value is needed, not a list`},
+		"mapping for a value":    {"socket: {a: b}", `f.yaml:1: socket: a single value is needed, not a mapping`},
+		"value for a mapping":    {"log: debug", `f.yaml:1: log: keys with values are needed, not a single value`},
+		"no unit":                {"send_timeout: 15", `f.yaml:1: send_timeout: 15 has no unit: write 15s or 15ms`},
+		"not a duration":         {"teardown: soon", `f.yaml:1: teardown: "soon" is not a duration such as 15s or 10m`},
+		"duration too short":     {"send_timeout: 99ms", `f.yaml:1: send_timeout: 99ms is out of range: 100ms to 1h`},
+		"duration too long":      {"send_timeout: 1h1s", `f.yaml:1: send_timeout: 1h1s is out of range: 100ms to 1h`},
+		"negative duration":      {"teardown: -1s", `f.yaml:1: teardown: -1s is out of range: 0s to 8760h`},
+		"not a bool":             {"tcp_kick: maybe", `f.yaml:1: tcp_kick: "maybe" is neither true nor false`},
+		"number for a bool":      {"tcp_kick: 1", `f.yaml:1: tcp_kick: "1" is neither true nor false`},
+		"not one of":             {"gso: none", `f.yaml:1: gso: "none" is none of [segment whole]`},
+		"level":                  {"log: {level: loud}", `f.yaml:1: log.level: "loud" is none of [debug info warn error]`},
+		"mask too large":         {"mark_mask: 0x100000000", `f.yaml:1: mark_mask: "0x100000000" is not a mask of 32 bits such as 0xff`},
+		"negative mask":          {"mark_mask: -1", `f.yaml:1: mark_mask: "-1" is not a mask of 32 bits such as 0xff`},
+		"not a number":           {"limits: {contexts: many}", `f.yaml:1: limits.contexts: "many" is not a whole number`},
+		"fraction":               {"limits: {contexts: 1.5}", `f.yaml:1: limits.contexts: "1.5" is not a whole number`},
+		"number too small":       {"limits: {contexts: 0}", `f.yaml:1: limits.contexts: 0 is out of range: 1 to 1000000`},
+		"huge number":            {"limits: {contexts: 99999999999999999999}", `f.yaml:1: limits.contexts: "99999999999999999999" is not a whole number`},
+		"long heuristic":         {"heuristic: sixteen-octets-x", `f.yaml:1: heuristic: "sixteen-octets-x" is not the name of a heuristic: 1 to 15 printable characters`},
+		"heuristic with a space": {"heuristic: a b", `f.yaml:1: heuristic: "a b" is not the name of a heuristic: 1 to 15 printable characters`},
+		"bad pattern":            {"interfaces: ['eth[']", `f.yaml:1: interfaces: "eth[" is not an interface name or pattern`},
+		"empty pattern":          {"interfaces: ['']", `f.yaml:1: interfaces: "" is not an interface name or pattern`},
+		"list in a list":         {"interfaces: [[a]]", `f.yaml:1: interfaces: a single value is needed, not a list`},
+		"alias":                  {"keys: &a /x\nsocket: *a", `f.yaml:2: socket: a single value is needed, not a YAML alias`},
+		"merge key":              {"log: &a {level: info}\n<<: *a", `f.yaml:2: unknown key "<<"`},
+		"list as a key":          {"? [a]\n: b", `f.yaml:1: a list cannot be a key`},
+		"a list":                 {"- a", `f.yaml:1: keys with values are needed, not a list`},
+		"a word":                 {"hello", `f.yaml:1: keys with values are needed, not a single value`},
+		"two documents":          {"gso: whole\n---\ngso: whole", `f.yaml: more than one YAML document`},
+		"bad second document":    {"gso: whole\n---\n[", `f.yaml: more than one YAML document`},
+		"not YAML":               {"a: b\n c: d", `f.yaml:2: mapping values are not allowed in this context`},
+		"binary":                 {"\x00\x01", `f.yaml: control characters are not allowed`},
+		"unverified locators":    {"accept_unverified: true", `f.yaml:1: unknown key "accept_unverified"`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, err := Parse(strings.NewReader(tc.in), "f.yaml")
+			if err == nil {
+				t.Fatal("no error")
+			}
+			if got := err.Error(); got != tc.want {
+				t.Errorf("error\n%s\nwant\n%s", got, tc.want)
+			}
+		})
+	}
+}
+
+func TestParseBoundsItsWork(t *testing.T) {
+	if _, err := Parse(strings.NewReader(strings.Repeat("#", maxSize+1)), "f"); err == nil || err.Error() != "f: larger than 1048576 octets" {
+		t.Errorf("large file: %v", err)
+	}
+	_, err := Parse(strings.NewReader(strings.Repeat("x: 1\n", 1000)), "f")
+	if n := strings.Count(err.Error(), "\n") + 1; n != errorsMax {
+		t.Errorf("%d errors were told, want %d", n, errorsMax)
+	}
+	if _, err := Parse(strings.NewReader("interfaces: ["+strings.Repeat("a,", 300)+"]"), "f"); err == nil ||
+		err.Error() != "f:1: interfaces: 300 entries, at most 256" {
+		t.Errorf("long list: %v", err)
+	}
+}
+
+func TestLoad(t *testing.T) {
+	dir := t.TempDir()
+	file := filepath.Join(dir, "shim6.yaml")
+	got, err := Load(file, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if d := cmp.Diff(Default(), got); d != "" {
+		t.Errorf("a missing default file is not the defaults (-want +got):\n%s", d)
+	}
+	if _, err := Load(file, true); !os.IsNotExist(err) {
+		t.Errorf("a missing explicit file: %v", err)
+	}
+	if err := os.WriteFile(file, []byte("gso: whole\nx: 1\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Load(file, false); err == nil || err.Error() != file+`:2: unknown key "x"` {
+		t.Errorf("a bad file: %v", err)
+	}
+	if _, err := Load(dir, false); err == nil {
+		t.Error("a directory was read")
+	}
+}
+
+func TestIncludes(t *testing.T) {
+	for _, tc := range []struct {
+		patterns []string
+		link     string
+		want     bool
+	}{
+		{nil, "eth0", true},
+		{[]string{"eth0"}, "eth0", true},
+		{[]string{"eth0"}, "eth01", false},
+		{[]string{"wlan*", "eth[01]"}, "eth1", true},
+		{[]string{"wlan*", "eth[01]"}, "eth2", false},
+	} {
+		if got := (&Config{Interfaces: tc.patterns}).Includes(tc.link); got != tc.want {
+			t.Errorf("%v includes %s: %v, want %v", tc.patterns, tc.link, got, tc.want)
+		}
+	}
+}
+
+func TestStateFile(t *testing.T) {
+	c := Default()
+	if got, want := c.StateFile(), "/run/shim6/contexts.json"; got != want {
+		t.Errorf("default %s, want %s", got, want)
+	}
+	c.State = "/x"
+	if got := c.StateFile(); got != "/x" {
+		t.Errorf("given /x, got %s", got)
+	}
+}
+
+func TestWarnings(t *testing.T) {
+	for d, want := range map[time.Duration][]string{
+		15 * time.Second:         nil,
+		10 * time.Second:         nil,
+		100 * time.Second:        nil,
+		9 * time.Second:          {"send_timeout: 9s is outside the 10s to 100s that RFC 5534 recommends"},
+		101 * time.Second:        {"send_timeout: 1m41s is outside the 10s to 100s that RFC 5534 recommends"},
+		10500 * time.Millisecond: {"send_timeout: peers are told whole seconds, 10.5s is rounded up for them"},
+	} {
+		c := Default()
+		c.SendTimeout = d
+		if diff := cmp.Diff(want, c.Warnings()); diff != "" {
+			t.Errorf("%v (-want +got):\n%s", d, diff)
+		}
+	}
+}
+
+func TestKeyNames(t *testing.T) {
+	got := KeyNames()
+	if !slices.IsSorted(got) || !slices.Contains(got, "log.format") || !slices.Contains(got, "keys") || slices.Contains(got, "log") {
+		t.Errorf("key names %v", got)
+	}
+}
+
+func FuzzParse(f *testing.F) {
+	f.Add([]byte("log: {level: info}\ninterfaces: [a, b]\n"))
+	f.Add([]byte("a: &x [*x]\n"))
+	f.Add([]byte("send_timeout: 1e9s\n---\n"))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		c, err := Parse(strings.NewReader(string(b)), "f")
+		if err == nil && (c.SendTimeout < 100*time.Millisecond || c.SendTimeout > time.Hour || c.Limits.Contexts < 1) {
+			t.Errorf("accepted %+v", c)
+		}
+	})
+}
