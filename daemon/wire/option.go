@@ -56,7 +56,7 @@ const (
 	setKeepaliveTimeout optionSet = 1 << optKeepaliveTimeout
 )
 
-func (s optionSet) has(t optionType) bool { return t < 16 && s&(1<<t) != 0 }
+func (s optionSet) has(t optionType) bool { return s&(1<<t) != 0 }
 
 // optionSize is what an option with n octets of contents takes: header, contents, padding to a multiple of 8
 // (RFC 5533 section 5.15).

@@ -52,6 +52,23 @@ func TestUnknownOptionIsIgnored(t *testing.T) {
 	}
 }
 
+// RFC 5533 section 5.15: "Type: 15-bit identifier of the type of option."
+func TestTypesOfUnknownOptions(t *testing.T) {
+	for typ := range uint16(1 << 15) {
+		if 1 <= typ && typ <= 7 || typ == 10 {
+			continue
+		}
+		b := append(load(t, "i2"), byte(typ>>7), byte(typ<<1), 0, 4, 1, 2, 3, 4)
+		if m, err := wire.Parse(fix(b)); err != nil || m.(*wire.I2).InitiatorTag != tagInit {
+			t.Fatalf("option %d: %v, %v", typ, m, err)
+		}
+		b[49] |= 1
+		if pe := refused(t, sign(b)); !pe.Reply || pe.Pointer != 48 {
+			t.Fatalf("critical option %d: %+v", typ, pe)
+		}
+	}
+}
+
 // RFC 5533 section 5.15: "If C=1, then the host SHOULD send back a Shim6 Error message with Error Code=1, with the Pointer
 // field referencing the first octet in the Option Type field. When C=1, the rest of the message MUST NOT be processed."
 // Section 12.3: "the host MUST send a Shim6 Error message".
