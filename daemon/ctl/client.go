@@ -1,0 +1,166 @@
+// SPDX-License-Identifier: MIT
+
+package ctl
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net"
+	"net/http"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+const (
+	maxAnswer = 256 << 20
+	maxLine   = 1 << 20
+)
+
+// ErrNotRunning says that nobody listens on the control socket.
+var ErrNotRunning = errors.New("shim6d is not running")
+
+// A Client talks to shim6d. What the daemon refuses comes back as an *Error.
+type Client struct {
+	path string
+	http *http.Client
+}
+
+// NewClient returns a Client for the control socket at the path. It connects when it is used.
+func NewClient(path string) *Client {
+	var d net.Dialer
+	return &Client{path, &http.Client{Transport: &http.Transport{
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return d.DialContext(ctx, "unix", path)
+		},
+	}}}
+}
+
+// Close ends the connections that are idle.
+func (c *Client) Close() { c.http.CloseIdleConnections() }
+
+// Status asks about the daemon.
+func (c *Client) Status(ctx context.Context) (Status, error) {
+	return call[Status](ctx, c, http.MethodGet, "/v1/status")
+}
+
+// Contexts lists the contexts.
+func (c *Client) Contexts(ctx context.Context) ([]Context, error) {
+	return call[[]Context](ctx, c, http.MethodGet, "/v1/contexts")
+}
+
+// Context returns the context with the local tag.
+func (c *Client) Context(ctx context.Context, tag uint64) (Context, error) {
+	return call[Context](ctx, c, http.MethodGet, "/v1/contexts/"+FormatTag(tag))
+}
+
+// Locators lists the local locators.
+func (c *Client) Locators(ctx context.Context) ([]Locator, error) {
+	return call[[]Locator](ctx, c, http.MethodGet, "/v1/locators")
+}
+
+// Stats reads the counters.
+func (c *Client) Stats(ctx context.Context) (Stats, error) {
+	return call[Stats](ctx, c, http.MethodGet, "/v1/stats")
+}
+
+// Delete drops the context with the local tag.
+func (c *Client) Delete(ctx context.Context, tag uint64) error {
+	_, err := call[Done](ctx, c, http.MethodPost, "/v1/contexts/"+FormatTag(tag)+"/delete")
+	return err
+}
+
+// Probe makes the context with the local tag explore its paths now.
+func (c *Client) Probe(ctx context.Context, tag uint64) error {
+	_, err := call[Done](ctx, c, http.MethodPost, "/v1/contexts/"+FormatTag(tag)+"/probe")
+	return err
+}
+
+// Flush drops every context and returns how many there were.
+func (c *Client) Flush(ctx context.Context) (int, error) {
+	d, err := call[Done](ctx, c, http.MethodPost, "/v1/flush")
+	return d.Contexts, err
+}
+
+// Events opens the event stream. Every event after its return is received.
+func (c *Client) Events(ctx context.Context) (*Stream, error) {
+	body, err := c.do(ctx, http.MethodGet, "/v1/events")
+	if err != nil {
+		return nil, err
+	}
+	lines := bufio.NewScanner(body)
+	lines.Buffer(nil, maxLine)
+	return &Stream{body, lines}, nil
+}
+
+// A Stream receives events.
+type Stream struct {
+	body  io.ReadCloser
+	lines *bufio.Scanner
+}
+
+// Next waits for the next event; io.EOF says that the daemon ended the stream.
+func (s *Stream) Next() (Event, error) {
+	var ev Event
+	if !s.lines.Scan() {
+		if err := s.lines.Err(); err != nil {
+			return ev, fmt.Errorf("read events: %w", err)
+		}
+		return ev, io.EOF
+	}
+	if err := json.Unmarshal(s.lines.Bytes(), &ev); err != nil {
+		return ev, fmt.Errorf("read events: %w", err)
+	}
+	return ev, nil
+}
+
+// Close ends the stream.
+func (s *Stream) Close() error { return s.body.Close() }
+
+func call[T any](ctx context.Context, c *Client, method, path string) (v T, err error) {
+	body, err := c.do(ctx, method, path)
+	if err != nil {
+		return v, err
+	}
+	defer body.Close()
+	if err := json.NewDecoder(io.LimitReader(body, maxAnswer)).Decode(&v); err != nil {
+		return v, fmt.Errorf("answer of shim6d: %w", err)
+	}
+	return v, nil
+}
+
+func (c *Client) do(ctx context.Context, method, path string) (io.ReadCloser, error) {
+	req, err := http.NewRequestWithContext(ctx, method, "http://shim6d"+path, nil)
+	if err != nil {
+		return nil, err
+	}
+	resp, err := c.http.Do(req)
+	switch {
+	case errors.Is(err, unix.ECONNREFUSED), errors.Is(err, fs.ErrNotExist):
+		return nil, fmt.Errorf("%w: nobody listens on %s", ErrNotRunning, c.path)
+	case errors.Is(err, fs.ErrPermission):
+		return nil, &Error{http.StatusForbidden, "permission denied on " + c.path, "run as root or as a member of the socket's group"}
+	case err != nil:
+		return nil, err
+	case resp.StatusCode != http.StatusOK:
+		defer resp.Body.Close()
+		return nil, answerError(resp)
+	}
+	return resp.Body, nil
+}
+
+// answerError reads the Error in an answer; what is no Error of ours becomes one.
+func answerError(resp *http.Response) error {
+	e := new(Error)
+	b, err := io.ReadAll(io.LimitReader(resp.Body, maxLine))
+	if err != nil || json.Unmarshal(b, e) != nil || e.Message == "" {
+		e = &Error{Message: fmt.Sprintf("shim6d answered %s: %.200s", resp.Status, strings.TrimSpace(string(b)))}
+	}
+	e.Status = resp.StatusCode
+	return e
+}

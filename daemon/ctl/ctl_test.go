@@ -1,0 +1,431 @@
+// SPDX-License-Identifier: MIT
+
+package ctl
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"golang.org/x/sys/unix"
+)
+
+// memory is a Backend that holds contexts and nothing else.
+type memory struct {
+	contexts []Context
+	probed   []uint64
+	err      error
+}
+
+func (m *memory) Status(context.Context) (Status, error) {
+	return Status{Version: "1.2", Started: start, Enabled: true, Heuristic: "default", Contexts: len(m.contexts)}, m.err
+}
+func (m *memory) Contexts(context.Context) ([]Context, error) { return m.contexts, m.err }
+func (m *memory) Locators(context.Context) ([]Locator, error) {
+	return []Locator{{Addr: addrA, Link: "eth0", Carrier: true, Proof: "CGA", KeyID: "k"}}, m.err
+}
+func (m *memory) Stats(context.Context) (Stats, error) {
+	return Stats{Kernel: map[string]uint64{"tcp_kicks": 1<<64 - 1}}, m.err
+}
+func (m *memory) DeleteContext(_ context.Context, tag uint64) error {
+	for i, c := range m.contexts {
+		if c.Tag == FormatTag(tag) {
+			m.contexts = append(m.contexts[:i], m.contexts[i+1:]...)
+			return nil
+		}
+	}
+	return ErrNoContext
+}
+func (m *memory) ProbeContext(_ context.Context, tag uint64) error {
+	m.probed = append(m.probed, tag)
+	return m.err
+}
+func (m *memory) Flush(context.Context) (int, error) {
+	n := len(m.contexts)
+	m.contexts = []Context{}
+	return n, m.err
+}
+
+var (
+	start = time.Date(2030, 1, 2, 3, 4, 5, 6, time.UTC)
+	addrA = netip.MustParseAddr("2001:db8:a1::1")
+	addrB = netip.MustParseAddr("2001:db8:b1::1")
+	addrs = cmp.Comparer(func(a, b netip.Addr) bool { return a == b })
+)
+
+func sample() Context {
+	return Context{
+		Tag: "112233445566", TagPeer: "010203040506", ULIDLocal: addrA, ULIDPeer: addrB, State: "ESTABLISHED", Since: start,
+		Current: Pair{addrA, addrB}, LocatorsLocal: []ContextLocator{{Addr: addrA, Method: "CGA", Verified: true}},
+		LocatorsPeer: []ContextLocator{}, Reap: "Operational", SendTimeoutMS: 15000,
+		Kernel: &KernelContext{Paths: []Pair{{addrA, addrB}}, Reap: "Operational", TxBytes: 5},
+	}
+}
+
+// serve runs a server on a socket of its own.
+func serve(t *testing.T, b Backend) (path string, events *Events) {
+	t.Helper()
+	path = filepath.Join(t.TempDir(), "s")
+	l, err := Listen(path, os.Getgid())
+	if err != nil {
+		t.Fatal(err)
+	}
+	events = new(Events)
+	s := NewServer(b, events, slog.New(slog.DiscardHandler))
+	done := make(chan error)
+	go func() { done <- s.Serve(l) }()
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+		defer cancel()
+		if err := errors.Join(s.Shutdown(ctx), <-done); err != nil {
+			t.Error(err)
+		}
+		if _, err := os.Lstat(path); !errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("the socket is still there: %v", err)
+		}
+	})
+	return path, events
+}
+
+func TestRequests(t *testing.T) {
+	m := &memory{contexts: []Context{sample()}}
+	path, _ := serve(t, m)
+	c, ctx := NewClient(path), t.Context()
+	defer c.Close()
+
+	check := func(what string, got, want any, err error) {
+		t.Helper()
+		if err != nil {
+			t.Errorf("%s: %v", what, err)
+		} else if d := cmp.Diff(want, got, addrs); d != "" {
+			t.Errorf("%s (-want +got):\n%s", what, d)
+		}
+	}
+	status, err := c.Status(ctx)
+	check("status", status, Status{Version: "1.2", Started: start, Enabled: true, Heuristic: "default", Contexts: 1}, err)
+	list, err := c.Contexts(ctx)
+	check("contexts", list, []Context{sample()}, err)
+	one, err := c.Context(ctx, 0x112233445566)
+	check("context", one, sample(), err)
+	locators, err := c.Locators(ctx)
+	check("locators", locators, []Locator{{Addr: addrA, Link: "eth0", Carrier: true, Proof: "CGA", KeyID: "k"}}, err)
+	stats, err := c.Stats(ctx)
+	check("stats", stats, Stats{Kernel: map[string]uint64{"tcp_kicks": 1<<64 - 1}}, err)
+	check("probe", nil, nil, c.Probe(ctx, 0x112233445566))
+	check("probed", m.probed, []uint64{0x112233445566}, nil)
+	check("delete", nil, nil, c.Delete(ctx, 0x112233445566))
+	list, err = c.Contexts(ctx)
+	check("no contexts", list, []Context{}, err)
+	m.contexts = []Context{sample(), sample()}
+	n, err := c.Flush(ctx)
+	check("flush", n, 2, err)
+	check("flushed", m.contexts, []Context{}, nil)
+}
+
+func TestErrors(t *testing.T) {
+	m := new(memory)
+	path, _ := serve(t, m)
+	c, ctx := NewClient(path), t.Context()
+	defer c.Close()
+
+	want := func(err error, status int, text string) {
+		t.Helper()
+		var e *Error
+		if !errors.As(err, &e) || e.Status != status || e.Message != text {
+			t.Errorf("error %#v, want %d %q", err, status, text)
+		}
+	}
+	want(c.Delete(ctx, 1), 404, "no such context")
+	_, err := c.Context(ctx, 1)
+	want(err, 404, "no such context")
+	m.err = errors.New("kernel on fire")
+	_, err = c.Status(ctx)
+	want(err, 500, "kernel on fire")
+	_, err = c.Context(ctx, 1)
+	want(err, 500, "kernel on fire")
+	want(c.Probe(ctx, 1), 500, "kernel on fire")
+	_, err = c.Flush(ctx)
+	want(err, 500, "kernel on fire")
+	m.err = context.DeadlineExceeded
+	_, err = c.Status(ctx)
+	want(err, 503, "the daemon is stopping or too busy")
+	m.err = &Error{409, "not now", "later"}
+	_, err = c.Status(ctx)
+	want(err, 409, "not now")
+}
+
+// raw sends one request as bytes and returns the status line and the body.
+func raw(t *testing.T, path, request string) (status int, body string) {
+	t.Helper()
+	c, err := net.Dial("unix", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	if _, err := io.WriteString(c, request); err != nil {
+		t.Fatal(err)
+	}
+	all, err := io.ReadAll(c)
+	if err != nil && !errors.Is(err, unix.ECONNRESET) {
+		t.Fatal(err)
+	}
+	line, rest, _ := strings.Cut(string(all), "\r\n")
+	if _, err := fmt.Sscanf(line, "HTTP/1.1 %d", &status); err != nil {
+		t.Fatalf("answer %q: %v", all, err)
+	}
+	_, body, _ = strings.Cut(rest, "\r\n\r\n")
+	return status, body
+}
+
+func TestHostileRequests(t *testing.T) {
+	path, _ := serve(t, &memory{contexts: []Context{sample()}})
+	line := func(method, target string) string {
+		return method + " " + target + " HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+	}
+	for name, tc := range map[string]struct {
+		request string
+		status  int
+	}{
+		"no such path":         {line("GET", "/v1/nothing"), 404},
+		"other version":        {line("GET", "/v2/status"), 404},
+		"write with GET":       {line("GET", "/v1/flush"), 405},
+		"read with POST":       {line("POST", "/v1/status"), 405},
+		"tag with letters":     {line("GET", "/v1/contexts/xyz"), 400},
+		"zero tag":             {line("POST", "/v1/contexts/0/delete"), 400},
+		"tag of 48 bits":       {line("POST", "/v1/contexts/800000000000/probe"), 400},
+		"tag of 13 digits":     {line("POST", "/v1/contexts/0000000000001/probe"), 400},
+		"negative tag":         {line("POST", "/v1/contexts/-1/probe"), 400},
+		"escaped slash in tag": {line("GET", "/v1/contexts/1%2f2"), 400},
+		"not HTTP":             {"hello\r\n\r\n", 400},
+		"huge header":          {"GET /v1/status HTTP/1.1\r\nHost: x\r\nX: " + strings.Repeat("a", 64<<10) + "\r\n\r\n", 431},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if status, body := raw(t, path, tc.request); status != tc.status {
+				t.Errorf("status %d, want %d; %s", status, tc.status, body)
+			}
+		})
+	}
+	t.Run("error is JSON", func(t *testing.T) {
+		_, body := raw(t, path, line("GET", "/v1/contexts/xyz"))
+		var e Error
+		if err := json.Unmarshal([]byte(body), &e); err != nil || !strings.Contains(e.Message, "is not a context tag") {
+			t.Errorf("body %q: %v", body, err)
+		}
+	})
+}
+
+func TestSocket(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "sub", "s")
+	l, err := Listen(path, os.Getgid())
+	if err != nil {
+		t.Fatal(err)
+	}
+	st, err := os.Stat(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := st.Mode(); got != fs.ModeSocket|0o660 {
+		t.Errorf("mode %v, want a socket with 0660", got)
+	}
+	if entries, _ := os.ReadDir(filepath.Dir(path)); len(entries) != 1 {
+		t.Errorf("files beside the socket: %v", entries)
+	}
+	if _, err := Listen(path, os.Getgid()); err == nil || err.Error() != "another process listens on "+path {
+		t.Errorf("a second listener: %v", err)
+	}
+	// A process that is killed leaves its socket behind.
+	if err := l.UnixListener.Close(); err != nil {
+		t.Fatal(err)
+	}
+	l, err = Listen(path, os.Getgid())
+	if err != nil {
+		t.Fatalf("a stale socket: %v", err)
+	}
+	if err := l.Close(); err != nil {
+		t.Error(err)
+	}
+	if err := os.WriteFile(path, []byte("precious"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Listen(path, os.Getgid()); err == nil || err.Error() != path+" exists and is not a socket" {
+		t.Errorf("a file in the way: %v", err)
+	}
+	if b, _ := os.ReadFile(path); string(b) != "precious" {
+		t.Error("the file in the way was touched")
+	}
+	if _, err := Listen(filepath.Join(dir, strings.Repeat("x", 200)), os.Getgid()); err == nil {
+		t.Error("a path too long for a socket was taken")
+	}
+}
+
+func TestPermitted(t *testing.T) {
+	for name, tc := range map[string]struct {
+		cred   unix.Ucred
+		groups []uint32
+		want   bool
+	}{
+		"root":                      {unix.Ucred{Uid: 0, Gid: 5}, nil, true},
+		"primary group":             {unix.Ucred{Uid: 1000, Gid: 77}, nil, true},
+		"supplementary group":       {unix.Ucred{Uid: 1000, Gid: 1000}, []uint32{4, 77}, true},
+		"stranger":                  {unix.Ucred{Uid: 1000, Gid: 1000}, []uint32{4, 78}, false},
+		"root of another namespace": {unix.Ucred{Uid: 65534, Gid: 65534}, nil, false},
+	} {
+		if got := permitted(&tc.cred, tc.groups, 77); got != tc.want {
+			t.Errorf("%s: %v, want %v", name, got, tc.want)
+		}
+	}
+}
+
+func TestPeerGroupsAreOurs(t *testing.T) {
+	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(fds[0])
+	defer unix.Close(fds[1])
+	got, err := peerGroups(fds[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	ours, err := os.Getgroups()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if fmt.Sprint(got) != fmt.Sprint(ours) {
+		t.Errorf("groups %v, want %v", got, ours)
+	}
+}
+
+// The mode keeps strangers from connecting; a connection that came about otherwise is refused too.
+func TestStrangersAreRefused(t *testing.T) {
+	h := guard(http.NotFoundHandler())
+	for name, conn := range map[string]net.Conn{"stranger": &peerConn{uid: 1000}, "unknown connection": &net.UnixConn{}} {
+		r, err := http.NewRequestWithContext(context.WithValue(t.Context(), connKey{}, conn), "GET", "/v1/status", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		w := httptest.NewRecorder()
+		h.ServeHTTP(w, r)
+		if w.Code != http.StatusForbidden || !strings.Contains(w.Body.String(), "permission denied") {
+			t.Errorf("%s: %d %s", name, w.Code, w.Body)
+		}
+	}
+}
+
+func TestConnectionsAreBounded(t *testing.T) {
+	path, _ := serve(t, new(memory))
+	var open []net.Conn
+	for range maxConnections {
+		c, err := net.Dial("unix", path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		open = append(open, c)
+	}
+	c, err := net.Dial("unix", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.Read(make([]byte, 1)); !errors.Is(err, io.EOF) {
+		t.Errorf("a connection too many: %v, want the end of file", err)
+	}
+	for _, c := range open {
+		c.Close()
+	}
+	// The places are free again once the server has seen the ends.
+	client := NewClient(path)
+	defer client.Close()
+	for deadline := time.Now().Add(5 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+		if _, err := client.Status(t.Context()); err == nil {
+			break
+		} else if time.Now().After(deadline) {
+			t.Fatal(err)
+		}
+	}
+}
+
+func TestNotRunning(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "s")
+	_, err := NewClient(path).Status(t.Context())
+	if !errors.Is(err, ErrNotRunning) || err.Error() != "shim6d is not running: nobody listens on "+path {
+		t.Errorf("no socket: %v", err)
+	}
+	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.SetUnlinkOnClose(false)
+	l.Close()
+	if _, err := NewClient(path).Status(t.Context()); !errors.Is(err, ErrNotRunning) {
+		t.Errorf("stale socket: %v", err)
+	}
+}
+
+func TestClientSurvivesAnotherServer(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "s")
+	l, err := net.Listen("unix", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	go http.Serve(l, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch r.URL.Path {
+		case "/v1/status":
+			io.WriteString(w, "<html>")
+		case "/v1/events":
+			io.WriteString(w, "{}\nnot JSON\n")
+		default:
+			http.Error(w, "<html>teapot", http.StatusTeapot)
+		}
+	}))
+	c := NewClient(path)
+	defer c.Close()
+	if _, err := c.Status(t.Context()); err == nil || !strings.HasPrefix(err.Error(), "answer of shim6d: ") {
+		t.Errorf("not JSON: %v", err)
+	}
+	var e *Error
+	if _, err := c.Stats(t.Context()); !errors.As(err, &e) || e.Error() != "shim6d answered 418 I'm a teapot: <html>teapot" {
+		t.Errorf("not our error: %v", err)
+	}
+	s, err := c.Events(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	if _, err := s.Next(); err != nil {
+		t.Errorf("first line: %v", err)
+	}
+	if _, err := s.Next(); err == nil || errors.Is(err, io.EOF) {
+		t.Errorf("second line: %v", err)
+	}
+}
+
+func TestTags(t *testing.T) {
+	for s, want := range map[string]uint64{
+		"000000000001": 1, "1": 1, "7fffffffffff": 1<<47 - 1, "ABC": 0xabc,
+		"": 0, "0": 0, "000000000000": 0, "800000000000": 0, "0000000000001": 0, "+1": 0, "0x1": 0, "1 ": 0,
+	} {
+		got, err := ParseTag(s)
+		if got != want || (err == nil) != (want != 0) {
+			t.Errorf("ParseTag(%q) = %x, %v", s, got, err)
+		}
+	}
+	if FormatTag(0) != "" || FormatTag(0xabc) != "000000000abc" {
+		t.Errorf("FormatTag: %q, %q", FormatTag(0), FormatTag(0xabc))
+	}
+}

@@ -1,0 +1,178 @@
+// SPDX-License-Identifier: MIT
+
+package ctl
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"log/slog"
+	"net"
+	"net/http"
+	"time"
+)
+
+const (
+	headerTimeout  = 5 * time.Second
+	requestTimeout = 10 * time.Second
+	idleTimeout    = time.Minute
+	maxHeader      = 16 << 10
+	maxBody        = 4 << 10
+)
+
+// ErrNoContext is what a Backend returns for a tag of no context.
+var ErrNoContext = errors.New("no such context")
+
+// A Backend does what requests ask for. It is called from many goroutines.
+type Backend interface {
+	Status(context.Context) (Status, error)
+	Contexts(context.Context) ([]Context, error)
+	Locators(context.Context) ([]Locator, error)
+	Stats(context.Context) (Stats, error)
+	// DeleteContext and ProbeContext return ErrNoContext for a tag of no context.
+	DeleteContext(ctx context.Context, tag uint64) error
+	ProbeContext(ctx context.Context, tag uint64) error
+	// Flush deletes every context and returns how many there were.
+	Flush(context.Context) (int, error)
+}
+
+// A Server answers requests on the control socket.
+type Server struct {
+	backend Backend
+	events  *Events
+	http    *http.Server
+}
+
+// NewServer returns a Server. What clients do wrong on the HTTP level is logged to log.
+func NewServer(b Backend, e *Events, log *slog.Logger) *Server {
+	s := &Server{backend: b, events: e}
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /v1/status", get(b.Status))
+	mux.HandleFunc("GET /v1/contexts", get(b.Contexts))
+	mux.HandleFunc("GET /v1/contexts/{tag}", s.context)
+	mux.HandleFunc("GET /v1/locators", get(b.Locators))
+	mux.HandleFunc("GET /v1/stats", get(b.Stats))
+	mux.HandleFunc("GET /v1/events", s.stream)
+	mux.HandleFunc("POST /v1/contexts/{tag}/delete", onTag(b.DeleteContext))
+	mux.HandleFunc("POST /v1/contexts/{tag}/probe", onTag(b.ProbeContext))
+	mux.HandleFunc("POST /v1/flush", get(func(ctx context.Context) (Done, error) {
+		n, err := b.Flush(ctx)
+		return Done{n}, err
+	}))
+	s.http = &http.Server{
+		Handler:           guard(mux),
+		ReadHeaderTimeout: headerTimeout,
+		ReadTimeout:       requestTimeout,
+		WriteTimeout:      requestTimeout,
+		IdleTimeout:       idleTimeout,
+		MaxHeaderBytes:    maxHeader,
+		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelDebug),
+		ConnContext: func(ctx context.Context, c net.Conn) context.Context {
+			return context.WithValue(ctx, connKey{}, c)
+		},
+	}
+	return s
+}
+
+// Serve answers requests until Shutdown, and returns nil then.
+func (s *Server) Serve(l *Listener) error {
+	if err := s.http.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+		return err
+	}
+	return nil
+}
+
+// Shutdown ends the event streams, lets requests in progress end while ctx lasts, and stops the server.
+func (s *Server) Shutdown(ctx context.Context) error {
+	s.events.Close()
+	return errors.Join(s.http.Shutdown(ctx), s.http.Close())
+}
+
+type connKey struct{}
+
+// guard lets only those pass whom the Listener found to be root or in the socket's group.
+func guard(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		c, ok := r.Context().Value(connKey{}).(*peerConn)
+		if !ok || !c.allowed {
+			fail(w, &Error{http.StatusForbidden, "permission denied", "only root and the group of the control socket may use it"})
+			return
+		}
+		r.Body = http.MaxBytesReader(w, r.Body, maxBody)
+		next.ServeHTTP(w, r)
+	})
+}
+
+// get answers with what fn returns.
+func get[T any](fn func(context.Context) (T, error)) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		v, err := fn(r.Context())
+		if err != nil {
+			fail(w, err)
+			return
+		}
+		reply(w, http.StatusOK, v)
+	}
+}
+
+// onTag calls fn with the tag in the path.
+func onTag(fn func(context.Context, uint64) error) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		tag, err := ParseTag(r.PathValue("tag"))
+		if err != nil {
+			fail(w, &Error{http.StatusBadRequest, err.Error(), ""})
+			return
+		}
+		if err := fn(r.Context(), tag); err != nil {
+			fail(w, err)
+			return
+		}
+		reply(w, http.StatusOK, Done{1})
+	}
+}
+
+func (s *Server) context(w http.ResponseWriter, r *http.Request) {
+	tag, err := ParseTag(r.PathValue("tag"))
+	if err != nil {
+		fail(w, &Error{http.StatusBadRequest, err.Error(), ""})
+		return
+	}
+	all, err := s.backend.Contexts(r.Context())
+	if err != nil {
+		fail(w, err)
+		return
+	}
+	for _, c := range all {
+		if c.Tag == FormatTag(tag) {
+			reply(w, http.StatusOK, c)
+			return
+		}
+	}
+	fail(w, ErrNoContext)
+}
+
+func reply(w http.ResponseWriter, status int, v any) {
+	b, err := json.Marshal(v)
+	if err != nil {
+		fail(w, err)
+		return
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	// The client may be gone already.
+	_, _ = w.Write(append(b, '\n'))
+}
+
+func fail(w http.ResponseWriter, err error) {
+	e := new(Error)
+	switch {
+	case errors.As(err, &e):
+	case errors.Is(err, ErrNoContext):
+		e = &Error{http.StatusNotFound, err.Error(), "list the contexts: shim6ctl contexts"}
+	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
+		e = &Error{http.StatusServiceUnavailable, "the daemon is stopping or too busy", ""}
+	default:
+		e = &Error{http.StatusInternalServerError, err.Error(), ""}
+	}
+	reply(w, e.Status, e)
+}

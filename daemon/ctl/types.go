@@ -1,0 +1,174 @@
+// SPDX-License-Identifier: MIT
+
+// Package ctl is the control interface of shim6d: HTTP with JSON over a Unix socket, a server and a client.
+//
+//	GET  /v1/status                  Status
+//	GET  /v1/contexts                array of Context
+//	GET  /v1/contexts/{tag}          Context
+//	GET  /v1/locators                array of Locator
+//	GET  /v1/stats                   Stats
+//	GET  /v1/events                  one Event per line, without end
+//	POST /v1/contexts/{tag}/delete   Done
+//	POST /v1/contexts/{tag}/probe    Done
+//	POST /v1/flush                   Done
+//
+// A tag is the local context tag in 12 hexadecimal digits. What fails is answered with an HTTP status from 400 on and an
+// Error. Times are RFC 3339 with nanoseconds; names that end in _ms are milliseconds.
+package ctl
+
+import (
+	"net/netip"
+	"time"
+)
+
+// A Status describes the daemon and the settings of the kernel module in its network namespace.
+type Status struct {
+	Version       string    `json:"version"`
+	PID           int       `json:"pid"`
+	Started       time.Time `json:"started"`
+	Enabled       bool      `json:"enabled"`
+	Heuristic     string    `json:"heuristic"`
+	Heuristics    []string  `json:"heuristics"` // those that the kernel knows
+	TCPKick       bool      `json:"tcp_kick"`
+	GSO           string    `json:"gso"` // segment or whole
+	MarkMask      uint32    `json:"mark_mask"`
+	SendTimeoutMS int64     `json:"send_timeout_ms"`
+	TeardownMS    int64     `json:"teardown_ms"` // 0: idle contexts are kept
+	Contexts      int       `json:"contexts"`
+	Locators      int       `json:"locators"`
+	Subscribers   int       `json:"subscribers"` // of the event stream
+}
+
+// A Pair is a local and a peer's locator.
+type Pair struct {
+	Local netip.Addr `json:"local"`
+	Peer  netip.Addr `json:"peer"`
+}
+
+// String returns "LOCAL -> PEER".
+func (p Pair) String() string { return p.Local.String() + " -> " + p.Peer.String() }
+
+// A Context is a ULID-pair context.
+type Context struct {
+	Tag                 string           `json:"tag"`
+	TagPeer             string           `json:"tag_peer,omitempty"`
+	ULIDLocal           netip.Addr       `json:"ulid_local"`
+	ULIDPeer            netip.Addr       `json:"ulid_peer"`
+	FII                 uint32           `json:"fii"`
+	State               string           `json:"state"` // as RFC 5533 section 6.2 spells it
+	Since               time.Time        `json:"since"`
+	Current             Pair             `json:"current"`
+	LocatorsLocal       []ContextLocator `json:"locators_local"`
+	LocatorsPeer        []ContextLocator `json:"locators_peer"`
+	GenerationLocal     uint32           `json:"generation_local"`
+	GenerationPeer      uint32           `json:"generation_peer"`
+	Reap                string           `json:"reap"` // Operational, Exploring or InboundOk
+	SendTimeoutMS       int64            `json:"send_timeout_ms"`
+	KeepaliveTimeoutMS  int64            `json:"keepalive_timeout_ms"`
+	KeepaliveIntervalMS int64            `json:"keepalive_interval_ms"`
+	ProbesSent          uint64           `json:"probes_sent"`
+	ProbesReceived      uint64           `json:"probes_received"`
+	KeepalivesSent      uint64           `json:"keepalives_sent"`
+	Kernel              *KernelContext   `json:"kernel,omitempty"` // absent while the kernel does not hold the context
+}
+
+// A ContextLocator is one locator of a context.
+type ContextLocator struct {
+	Addr     netip.Addr `json:"addr"`
+	Method   string     `json:"method,omitempty"` // HBA or CGA
+	Verified bool       `json:"verified"`
+	Probed   bool       `json:"probed"`
+	Broken   bool       `json:"broken"`
+}
+
+// A KernelContext is what the kernel module knows of a context. Packets and octets are payload with ULIDs.
+type KernelContext struct {
+	Paths     []Pair `json:"paths"` // the first is the current one
+	Reap      string `json:"reap"`
+	TxPackets uint64 `json:"tx_packets"`
+	TxBytes   uint64 `json:"tx_bytes"`
+	RxPackets uint64 `json:"rx_packets"`
+	RxBytes   uint64 `json:"rx_bytes"`
+	IdleMS    int64  `json:"idle_ms"` // since the last payload packet either way
+}
+
+// A Locator is a local address that contexts may use.
+type Locator struct {
+	Addr       netip.Addr `json:"addr"`
+	Link       string     `json:"link"`
+	Carrier    bool       `json:"carrier"`
+	Deprecated bool       `json:"deprecated"`
+	Temporary  bool       `json:"temporary"`
+	Proof      string     `json:"proof,omitempty"`  // HBA or CGA; empty for an address that can be no ULID and is not announced
+	KeyID      string     `json:"key_id,omitempty"` // the private key that can sign for it
+}
+
+// Stats are counters that only grow, by name.
+type Stats struct {
+	Kernel map[string]uint64 `json:"kernel"` // of the network namespace
+	Engine map[string]uint64 `json:"engine"` // of the protocol: what was refused, by reason
+	Daemon map[string]uint64 `json:"daemon"` // of the process
+}
+
+// An Event is one line of the event stream. Which members are there depends on Event, the message that is logged too:
+//
+//	state changed        ulid_local ulid_peer tag from to why
+//	reap state changed   ulid_local ulid_peer tag from to why
+//	probe sent           ulid_local ulid_peer tag pair state nonce
+//	probe received       ulid_local ulid_peer tag pair state reports
+//	path changed         ulid_local ulid_peer tag from to
+//	dropped              src dst reason detail
+//	send timeout         ulid_local ulid_peer tag boottime_ns
+//	tcp kick             ulid_local ulid_peer sockets boottime_ns
+//	locators changed     count
+//	overflow             why: the reader was too slow and the stream ends here
+type Event struct {
+	Time       time.Time  `json:"time"`
+	Event      string     `json:"event"`
+	ULIDLocal  netip.Addr `json:"ulid_local,omitzero"`
+	ULIDPeer   netip.Addr `json:"ulid_peer,omitzero"`
+	Tag        string     `json:"tag,omitempty"`
+	From       string     `json:"from,omitempty"` // a state, or a locator pair as Pair.String prints it
+	To         string     `json:"to,omitempty"`
+	Why        string     `json:"why,omitempty"`
+	Pair       string     `json:"pair,omitempty"`
+	State      string     `json:"state,omitempty"` // the REAP state that the Probe carried
+	Nonce      *uint32    `json:"nonce,omitempty"`
+	Reports    *int       `json:"reports,omitempty"` // reports of received probes in the Probe
+	Src        netip.Addr `json:"src,omitzero"`
+	Dst        netip.Addr `json:"dst,omitzero"`
+	Reason     string     `json:"reason,omitempty"`
+	Detail     string     `json:"detail,omitempty"`
+	Sockets    *uint32    `json:"sockets,omitempty"`
+	Count      *int       `json:"count,omitempty"`
+	BoottimeNS int64      `json:"boottime_ns,omitempty"` // the kernel's CLOCK_BOOTTIME
+}
+
+// The values of Event.Event.
+const (
+	EventStateChanged    = "state changed"
+	EventReapChanged     = "reap state changed"
+	EventProbeSent       = "probe sent"
+	EventProbeReceived   = "probe received"
+	EventPathChanged     = "path changed"
+	EventDropped         = "dropped"
+	EventSendTimeout     = "send timeout"
+	EventTCPKick         = "tcp kick"
+	EventLocatorsChanged = "locators changed"
+	EventOverflow        = "overflow"
+)
+
+// Done answers a POST.
+type Done struct {
+	Contexts int `json:"contexts"` // how many were acted on
+}
+
+// An Error is the answer to what failed.
+type Error struct {
+	Status  int    `json:"-"` // of HTTP
+	Message string `json:"error"`
+	Hint    string `json:"hint,omitempty"`
+}
+
+// Error returns the message.
+func (e *Error) Error() string { return e.Message }
