@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: MIT
+
+package search
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+)
+
+// Generic is the engine of every machine, the standard library's SHA-1 one candidate at a time.
+const Generic = "generic"
+
+// ErrEngine is what an engine that this machine or this package lacks gives, or one that cannot search a field.
+var ErrEngine = errors.New("no such search engine")
+
+// An EngineError tells that an engine reported a candidate that crypto/sha1 refused: the machine or the engine is broken.
+type EngineError struct {
+	Engine   string
+	Distance uint64
+}
+
+func (e *EngineError) Error() string {
+	return fmt.Sprintf("engine %s reported candidate %d, which SHA-1 does not confirm", e.Engine, e.Distance)
+}
+
+// An engine makes scanners.
+type engine struct {
+	name    string
+	lanes   uint // logarithm of the candidates in one step, the smallest unit
+	largest uint // logarithm of the largest unit: about two milliseconds
+	words   []int
+	scanner func(*plan) scanner
+}
+
+// engines are those that run here, the fastest first. The generic one is the last.
+var engines = append(native(), &engine{name: Generic, largest: 13, scanner: newStdScanner})
+
+// Engines gives the names of the engines that this machine and its operating system can run, the fastest first.
+func Engines() []string {
+	var names []string
+	for _, e := range engines {
+		names = append(names, e.name)
+	}
+	return names
+}
+
+// can tells whether e has a kernel for the word of p. Engines without words take any.
+func (e *engine) can(p *plan) bool {
+	for _, w := range e.words {
+		if w == p.word {
+			return true
+		}
+	}
+	return e.words == nil
+}
+
+// choose gives the engine of a name, or the fastest for p when name is empty.
+func choose(name string, p *plan) (*engine, error) {
+	for _, e := range engines {
+		if name != "" && name != e.name {
+			continue
+		}
+		if e.can(p) {
+			return e, nil
+		}
+		if name != "" {
+			return nil, fmt.Errorf("%w: %s cannot vary word %d of a block", ErrEngine, name, p.word)
+		}
+	}
+	return nil, fmt.Errorf("%w: %s, this machine has %s", ErrEngine, name, strings.Join(Engines(), ", "))
+}
+
+// unit gives the logarithm of the number of candidates that a worker takes at a time: about a sixteenth of those that the
+// search needs, so that workers end together.
+func (e *engine) unit(p *plan) uint {
+	return min(max(uint(p.Zeros)-min(uint(p.Zeros), 4), e.lanes, 8), e.largest, p.width)
+}

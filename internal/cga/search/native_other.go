@@ -1,0 +1,7 @@
+// SPDX-License-Identifier: MIT
+
+//go:build !amd64
+
+package search
+
+func native() []*engine { return nil }
