@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: MIT
+
+package reap
+
+import "time"
+
+// Specification constants (RFC 5534 section 7).
+const (
+	DefaultSendTimeout  = 15 * time.Second
+	InitialProbeTimeout = 500 * time.Millisecond
+	InitialProbes       = 4
+	MaxProbeTimeout     = 60 * time.Second
+)
+
+// Implementation constants.
+const (
+	// maxReports is what the 4-bit counts of a Probe can say.
+	maxReports = 15
+	// maxSent bounds the probes whose answer is awaited: more than a peer can report, because answers overtake.
+	maxSent = 32
+	// jitter is how far a gap between probes may be off, as a fraction.
+	jitter = 0.2
+	// historyTime is how long reports of a finished exploration may still move the path.
+	historyTime = 10 * time.Second
+	// replyInterval and replyBurst bound the probes sent because of probes received: ten a second, ten at once.
+	replyInterval = 100 * time.Millisecond
+	replyBurst    = 10
+)
