@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: MIT
+
+package main
+
+import (
+	"fmt"
+	"io"
+	"math"
+	"os"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// A progress is a line on a terminal that tells how a search goes; elsewhere it shows nothing. The number of tries has
+// no bound, so it tells the chance to have been done by now and no remaining time.
+type progress struct {
+	w           io.Writer // nil when there is no terminal
+	expected    float64   // tries on average
+	start, last time.Time
+}
+
+const progressInterval = 250 * time.Millisecond
+
+func newProgress(w io.Writer, sec uint8) *progress {
+	p := &progress{expected: math.Ldexp(1, 16*int(sec))}
+	if f, ok := w.(*os.File); ok && isTerminal(f) {
+		p.w, p.start = w, time.Now()
+		p.last = p.start
+	}
+	return p
+}
+
+func isTerminal(f *os.File) bool {
+	_, err := unix.IoctlGetTermios(int(f.Fd()), unix.TCGETS)
+	return err == nil
+}
+
+func (p *progress) show(trials uint64) {
+	if p.w == nil {
+		return
+	}
+	now := time.Now()
+	if now.Sub(p.last) < progressInterval {
+		return
+	}
+	p.last = now
+	fmt.Fprintf(p.w, "\r%s\x1b[K", progressText(trials, p.expected, now.Sub(p.start)))
+}
+
+func (p *progress) clear() {
+	if p.w != nil && p.last != p.start {
+		fmt.Fprint(p.w, "\r\x1b[K")
+	}
+}
+
+func progressText(trials uint64, expected float64, elapsed time.Duration) string {
+	const million = 1e6
+	n := float64(trials)
+	return fmt.Sprintf("%.1f million modifiers in %s, %.1f million/s, %.0f %% of searches are done by now",
+		n/million, elapsed.Round(time.Second), n/million/elapsed.Seconds(), -100*math.Expm1(-n/expected))
+}

@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: MIT
+
+package main
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+
+	"github.com/spf13/cobra"
+
+	"shim6/internal/cga"
+)
+
+// A verdict is the result for one address, and its JSON form.
+type verdict struct {
+	Address netip.Addr `json:"address"`
+	OK      bool       `json:"ok"`
+	Method  string     `json:"method"`          // "CGA" or "HBA"
+	Check   string     `json:"check,omitempty"` // the check that failed
+	Error   string     `json:"error,omitempty"`
+}
+
+// A verified is the JSON result of verify.
+type verified struct {
+	OK      bool      `json:"ok"`
+	Results []verdict `json:"results"`
+}
+
+// checks names what an address can fail, for programs.
+var checks = []struct {
+	err  error
+	name string
+}{
+	{cga.ErrCollisionCount, "collision-count"},
+	{cga.ErrPrefix, "prefix"},
+	{cga.ErrNotInSet, "prefix-set"},
+	{cga.ErrMultiPrefix, "multi-prefix"},
+	{cga.ErrUnsupportedSec, "sec"},
+	{cga.ErrHash1, "hash1"},
+	{cga.ErrHash2, "hash2"},
+}
+
+func (t *tool) verifyCommand() *cobra.Command {
+	var addresses []string
+	var params string
+	var anyPrefix bool
+	c := &cobra.Command{
+		Use:   "verify",
+		Short: "tell whether addresses belong to parameters",
+		Long: `verify tells whether addresses belong to a parameter file: as HBAs (RFC 5535) if
+it has a Multi-Prefix extension, else as CGAs (RFC 3972). It exits with 1 if one does not.`,
+		Example: "  cgatool verify --address 2001:db8:1:2:246c:a7ba:5a48:c469 --params shim6.pds",
+		Args:    cobra.NoArgs,
+		RunE: func(*cobra.Command, []string) error {
+			switch {
+			case len(addresses) == 0:
+				return usagef("--address is missing")
+			case params == "":
+				return usagef("--params is missing")
+			}
+			list, err := parseAddresses(addresses)
+			if err != nil {
+				return err
+			}
+			t.started = true
+			return t.verify(list, params, anyPrefix)
+		},
+	}
+	f := c.Flags()
+	f.SortFlags = false
+	f.StringArrayVar(&addresses, "address", nil, "`address` to verify; may be given again")
+	f.StringVar(&params, "params", "", "parameter `file`")
+	f.BoolVar(&anyPrefix, "any-prefix", false, "take prefix and collision count from the address, as shim6d does")
+	return c
+}
+
+func parseAddresses(texts []string) ([]netip.Addr, error) {
+	var list []netip.Addr
+	for _, s := range texts {
+		a, err := netip.ParseAddr(s)
+		if err != nil || !a.Is6() {
+			return nil, usagef("%q is not an IPv6 address", s)
+		}
+		list = append(list, a)
+	}
+	return list, nil
+}
+
+func (t *tool) verify(addresses []netip.Addr, path string, anyPrefix bool) error {
+	p, err := cga.LoadParams(path)
+	if err != nil {
+		return err
+	}
+	result := verified{OK: true}
+	method := "CGA"
+	if mp, err := p.MultiPrefix(); mp != nil || err != nil {
+		method = "HBA"
+	}
+	for _, a := range addresses {
+		v := verdict{Address: a, OK: true, Method: method}
+		_, errElsewhere := p.For(a)
+		err := p.VerifyFor(a)
+		if anyPrefix {
+			err = errElsewhere
+		}
+		if err != nil {
+			result.OK = false
+			v.OK, v.Check, v.Error = false, checkName(err), err.Error()
+		}
+		result.Results = append(result.Results, v)
+		switch {
+		case t.json:
+		case err == nil:
+			fmt.Fprintf(t.stdout, "%v: ok\n", a)
+		default:
+			t.printError(fmt.Errorf("%v does not verify: %w", a, err))
+			if errElsewhere == nil {
+				fmt.Fprintln(t.stderr, "cgatool: hint: with its own prefix and collision count it does, see --any-prefix")
+			}
+		}
+	}
+	if t.json {
+		if err := t.printJSON(result); err != nil {
+			return err
+		}
+	}
+	if !result.OK {
+		return errReported
+	}
+	return nil
+}
+
+func checkName(err error) string {
+	for _, c := range checks {
+		if errors.Is(err, c.err) {
+			return c.name
+		}
+	}
+	return ""
+}
