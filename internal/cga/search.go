@@ -77,6 +77,10 @@ type scanner interface {
 	scan(start [16]byte, n uint64) (distance uint64, found bool)
 }
 
+func newScanner(j job) scanner {
+	return newStdScanner(j)
+}
+
 var errExhausted = errors.New("no modifier found in 2^64 tries")
 
 // search hands out consecutive batches to the workers. A hit ends the search, but only after all earlier batches are
@@ -119,7 +123,7 @@ func (j job) search(ctx context.Context, threads int, progress func(uint64)) ([1
 		}
 	}
 	for range threads {
-		s := newStdScanner(j)
+		s := newScanner(j)
 		worker.Go(func() {
 			for {
 				from, ok := take()
