@@ -30,13 +30,18 @@ var hostPrograms = []struct{ name, pkg string }{
 var ownPrograms = []string{"shim6d", "shim6ctl", "cgatool"}
 
 // makeImage writes the guest's file system for a job.
-func makeImage(to string, s *settings, k *kernel.Kernel, job *report.Job) error {
+func makeImage(to string, s *settings, k *kernel.Kernel, job *report.Job, daemons bool) error {
 	a := new(initramfs.Archive)
 	if err := a.Copy("/init", filepath.Join(s.build, "bin", "labagent")); err != nil {
 		return fmt.Errorf("the agent is not built, run make: %w", err)
 	}
-	if err := addPrograms(a, s); err != nil {
+	if err := addPrograms(a); err != nil {
 		return err
+	}
+	if daemons {
+		if err := addDaemons(a, s, job); err != nil {
+			return err
+		}
 	}
 	mods, err := k.Modules(kernelModules)
 	if err != nil {
@@ -62,22 +67,13 @@ func makeImage(to string, s *settings, k *kernel.Kernel, job *report.Job) error 
 	return a.Write(to)
 }
 
-func addPrograms(a *initramfs.Archive, s *settings) error {
+func addPrograms(a *initramfs.Archive) error {
 	for _, p := range hostPrograms {
 		found, err := lookProgram(p.name)
 		if err != nil {
 			return fmt.Errorf("%s is missing: apt-get install %s", p.name, p.pkg)
 		}
 		if err := a.Program("/bin/"+p.name, found); err != nil {
-			return err
-		}
-	}
-	for _, name := range ownPrograms {
-		from := filepath.Join(s.build, "bin", name)
-		if _, err := os.Stat(from); err != nil {
-			return fmt.Errorf("%s is not built, run make: %w", name, err)
-		}
-		if err := a.Copy("/bin/"+name, from); err != nil {
 			return err
 		}
 	}
@@ -92,6 +88,20 @@ func addPrograms(a *initramfs.Archive, s *settings) error {
 		a.Symlink("/bin/"+applet, "busybox")
 	}
 	return nil
+}
+
+// addDaemons adds our programs and the keys of the hosts.
+func addDaemons(a *initramfs.Archive, s *settings, job *report.Job) error {
+	for _, name := range ownPrograms {
+		from := filepath.Join(s.build, "bin", name)
+		if _, err := os.Stat(from); err != nil {
+			return fmt.Errorf("%s is not built, run make: %w", name, err)
+		}
+		if err := a.Copy("/bin/"+name, from); err != nil {
+			return err
+		}
+	}
+	return addKeys(a, s, job)
 }
 
 // addUnderTest adds the modules that make kmod built for the series.

@@ -91,10 +91,16 @@ func runCase(ctx context.Context, s *settings, series string, c cases.Case) erro
 		}
 		t.check(result, report.Check{Name: name, Detail: err.Error()})
 	}
+	var whole any = result
+	if judge := judges[c.Name]; judge != nil && err == nil {
+		if whole, err = judge(s, out, result, t); err != nil {
+			t.check(result, report.Check{Name: "the guest's files can be judged", Detail: err.Error()})
+		}
+	}
 	result.Seconds = time.Since(start).Round(time.Millisecond).Seconds()
 	result.OK = len(result.Checks) > 0 && len(result.Failed()) == 0
-	if err := finish(s, out, result, t); err != nil {
-		t.say("%v", err)
+	if err := save(out, whole); err != nil {
+		t.check(result, report.Check{Name: "the result can be saved", Detail: err.Error()})
 		result.OK = false
 	}
 	t.verdict(result, out)
@@ -134,7 +140,7 @@ func tryCase(ctx context.Context, s *settings, series string, c cases.Case, out 
 	job := &report.Job{
 		Case: c.Name, Series: series, Release: k.Release, TSend: s.tsend, RTT: s.rtt, FastTime: c.FastTime,
 	}
-	if err := makeImage(image, s, k, job); err != nil {
+	if err := makeImage(image, s, k, job, c.Daemons); err != nil {
 		return err
 	}
 	for r.Boots < bootTries {
@@ -214,12 +220,17 @@ func ending(ctx context.Context, up, done bool, console string) error {
 	return nil
 }
 
-// finish writes result.json.
-func finish(_ *settings, out string, r *report.Result, _ *terminal) error {
+// judges add to a case's result what only its files tell, such as captures. They return what result.json is to hold.
+var judges = map[string]func(*settings, string, *report.Result, *terminal) (any, error){
+	"demo": judgeDemo,
+}
+
+// save writes result.json.
+func save(out string, result any) error {
 	if err := os.MkdirAll(out, 0o755); err != nil {
 		return err
 	}
-	raw, err := json.MarshalIndent(r, "", "  ")
+	raw, err := json.MarshalIndent(result, "", "  ")
 	if err != nil {
 		return err
 	}

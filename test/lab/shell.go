@@ -36,7 +36,7 @@ func runShell(ctx context.Context, s *settings) error {
 	image := filepath.Join(work, fmt.Sprintf("shell-%d.cpio", os.Getpid()))
 	defer os.Remove(image)
 	job := &report.Job{Series: k.Series, Release: k.Release, TSend: s.tsend, RTT: s.rtt, Shell: true}
-	if err := makeImage(image, s, k, job); err != nil {
+	if err := makeImage(image, s, k, job, true); err != nil {
 		return err
 	}
 	guest, err := vm.Start(ctx, vm.Options{

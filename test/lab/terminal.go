@@ -5,6 +5,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"strings"
 	"sync"
 
 	"shim6/test/lab/report"
@@ -56,6 +57,14 @@ func (t *terminal) check(r *report.Result, c report.Check) {
 		mark = "FAIL"
 	}
 	t.print("      %s  %s: %s", mark, c.Name, c.Detail)
+}
+
+// block shows lines under a title.
+func (t *terminal) block(title, lines string) {
+	t.print("  %s", title)
+	for line := range strings.Lines(lines) {
+		t.print("  %s", strings.TrimSuffix(line, "\n"))
+	}
 }
 
 func (t *terminal) verdict(r *report.Result, out string) {

@@ -4,6 +4,7 @@
 package cases
 
 import (
+	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -21,6 +22,7 @@ type Case struct {
 	About string // one line for people
 	// FastTime runs the case by the instruction clock, where waiting is free and equal seeds give equal runs.
 	FastTime bool
+	Daemons  bool          // the case runs shim6d and needs the hosts' keys
 	Limit    time.Duration // of this machine's time, boot excluded
 	Run      func(*Env) error
 }
@@ -28,6 +30,7 @@ type Case struct {
 // All returns every case, in the order in which they run.
 func All() []Case {
 	return []Case{
+		demo,
 		smoke,
 	}
 }
@@ -96,6 +99,15 @@ func (e *Env) Path(name string) string { return filepath.Join(report.OutDir, nam
 // Save writes a file that comes back.
 func (e *Env) Save(name string, data []byte) error {
 	return os.WriteFile(e.Path(name), data, 0o644)
+}
+
+// SaveJSON writes a value as a file that comes back.
+func (e *Env) SaveJSON(name string, v any) error {
+	raw, err := json.MarshalIndent(v, "", "  ")
+	if err != nil {
+		return fmt.Errorf("%s: %w", name, err)
+	}
+	return e.Save(name, append(raw, '\n'))
 }
 
 func or(a, b string) string {

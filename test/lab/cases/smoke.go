@@ -26,7 +26,7 @@ var smoke = Case{
 
 func runSmoke(e *Env) error {
 	for _, name := range underTest {
-		if !e.Works("load "+name, loadUnderTest(name)) {
+		if !e.Works("load "+name, module.Load(report.KmodDir+"/"+name+".ko")) {
 			return fmt.Errorf("%s does not load", name)
 		}
 	}
@@ -50,9 +50,7 @@ func runSmoke(e *Env) error {
 	e.Works("dump of no contexts", err)
 	_, err = conn.Do(genl.CfgSet, genl.U8(genl.Enabled, 0))
 	e.Works("disable", err)
-	for _, name := range slices.Backward(underTest) {
-		e.Works("unload "+name, unloadSoon(name))
-	}
+	e.unloadUnderTest()
 	_, err = genl.Dial(0)
 	e.Check("family is gone", err != nil, "%v", err)
 	return nil
@@ -60,10 +58,6 @@ func runSmoke(e *Env) error {
 
 // underTest are our modules, in load order.
 var underTest = []string{"shim6", "shim6_heur_default"}
-
-func loadUnderTest(name string) error {
-	return module.Load(report.KmodDir + "/" + name + ".ko")
-}
 
 // unloadSoon removes a module; what it freed may still wait for a grace period.
 func unloadSoon(name string) error {

@@ -3,14 +3,17 @@
 // Package report is what the runner and the guest tell each other: the job on the way in, lines of JSON on the way out.
 package report
 
-import "time"
+import (
+	"net/netip"
+	"time"
+)
 
 // Paths in the guest.
 const (
 	JobPath   = "/lab/job.json"
 	ModuleDir = "/lab/modules" // modules of the kernel that every case needs, loaded by the agent
 	KmodDir   = "/lab/kmod"    // the modules under test, loaded by the cases
-	DataDir   = "/lab/data"    // keys and other files that a case finds there
+	KeyDir    = "/lab/keys"    // keys of each host, in a folder of its name
 	OutDir    = "/lab/out"     // what a case leaves here comes back
 	SharePath = "/lab/share"
 	ShareTag  = "labshare"
@@ -27,6 +30,8 @@ type Job struct {
 	RTT      time.Duration
 	FastTime bool // the clock jumps ahead while the guest is idle
 	Shell    bool
+	// A1, A2 and B1 are the hosts' CGAs, for which KeyDir has the keys; the zero addresses when the case runs no daemon.
+	A1, A2, B1 netip.Addr
 }
 
 // A JobModule is a kernel module in ModuleDir.

@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: MIT
+
+// Package daemon runs shim6d in a node and asks it with shim6ctl, as an operator would.
+package daemon
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"shim6/test/lab/node"
+	"shim6/test/lab/report"
+)
+
+// A Daemon is a shim6d in a node.
+type Daemon struct {
+	node    *node.Node
+	process *node.Process
+	socket  string
+	config  string
+	log     string
+}
+
+// New prepares a daemon with the keys of the node's name. Its log goes to a file, one JSON object a line.
+func New(n *node.Node, log string, sendTimeout time.Duration) (*Daemon, error) {
+	dir := filepath.Join("/run", "shim6-"+n.Name)
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return nil, err
+	}
+	d := &Daemon{
+		node: n, log: log,
+		socket: filepath.Join(dir, "shim6.sock"),
+		config: filepath.Join(dir, "shim6.yaml"),
+	}
+	yaml := fmt.Sprintf("keys: %s\nsocket: %s\nsend_timeout: %v\nheuristic: default\nlog:\n  level: info\n  format: json\n",
+		filepath.Join(report.KeyDir, n.Name), d.socket, sendTimeout)
+	return d, os.WriteFile(d.config, []byte(yaml), 0o644)
+}
+
+// Start starts the daemon and waits until it answers.
+func (d *Daemon) Start() error {
+	var err error
+	d.process, err = d.node.Launch(d.log, "shim6d", "--config", d.config)
+	if err != nil {
+		return err
+	}
+	for start := time.Now(); time.Since(start) < 10*time.Second; time.Sleep(50 * time.Millisecond) {
+		if !d.process.Running() {
+			return fmt.Errorf("shim6d in %s ended: %w", d.node.Name, d.process.Wait(0))
+		}
+		if _, err = d.ctl("status"); err == nil {
+			return nil
+		}
+	}
+	return fmt.Errorf("shim6d in %s does not answer after 10 s: %w", d.node.Name, err)
+}
+
+// Running tells whether the daemon still runs.
+func (d *Daemon) Running() bool { return d.process != nil && d.process.Running() }
+
+// Stop ends the daemon; its contexts stay in the kernel.
+func (d *Daemon) Stop() error { return d.process.Stop() }
+
+// Contexts asks for the contexts.
+func (d *Daemon) Contexts() ([]Context, error) {
+	var list []Context
+	return list, d.ask(&list, "contexts")
+}
+
+// Stats asks for the counters, which have names within groups.
+func (d *Daemon) Stats() (map[string]map[string]uint64, error) {
+	var s map[string]map[string]uint64
+	return s, d.ask(&s, "stats")
+}
+
+// Flush drops every context.
+func (d *Daemon) Flush() error {
+	_, err := d.ctl("flush")
+	return err
+}
+
+func (d *Daemon) ask(v any, noun string) error {
+	out, err := d.ctl(noun, "--json")
+	if err != nil {
+		return err
+	}
+	if err := json.Unmarshal(out, v); err != nil {
+		return fmt.Errorf("shim6ctl %s in %s: %w", noun, d.node.Name, err)
+	}
+	return nil
+}
+
+func (d *Daemon) ctl(args ...string) ([]byte, error) {
+	var out, complaint bytes.Buffer
+	cmd := exec.Command("shim6ctl", append([]string{"--socket", d.socket}, args...)...)
+	cmd.Stdout, cmd.Stderr = &out, &complaint
+	if err := d.node.Start(cmd); err != nil {
+		return nil, fmt.Errorf("start shim6ctl: %w", err)
+	}
+	if err := cmd.Wait(); err != nil {
+		return nil, fmt.Errorf("shim6ctl %s in %s: %w: %s", strings.Join(args, " "), d.node.Name, err, strings.TrimSpace(complaint.String()))
+	}
+	return out.Bytes(), nil
+}

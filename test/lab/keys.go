@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: MIT
+
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/netip"
+	"os"
+	"os/exec"
+	"path"
+	"path/filepath"
+
+	"shim6/test/lab/initramfs"
+	"shim6/test/lab/report"
+	"shim6/test/lab/topo"
+)
+
+// hostKeys are the keys of one host of the topology.
+type hostKeys struct {
+	Addresses []netip.Addr `json:"addresses"`
+	dir       string
+}
+
+// makeKeys has cgatool make the hosts' keys and addresses, once for a build folder: the search is slow in a guest.
+func makeKeys(s *settings) (a, b *hostKeys, err error) {
+	a, err = keysOf(s, "a", topo.PrefixA1, topo.PrefixA2)
+	if err != nil {
+		return nil, nil, err
+	}
+	b, err = keysOf(s, "b", topo.PrefixB1)
+	return a, b, err
+}
+
+func keysOf(s *settings, host string, prefixes ...netip.Prefix) (*hostKeys, error) {
+	dir := filepath.Join(s.build, "lab", "keys", host)
+	list := filepath.Join(dir, "addresses.json")
+	if _, err := os.Stat(list); errors.Is(err, os.ErrNotExist) {
+		if err := generate(filepath.Join(s.build, "bin", "cgatool"), dir, list, prefixes); err != nil {
+			return nil, fmt.Errorf("keys of host %s: %w", host, err)
+		}
+	}
+	raw, err := os.ReadFile(list)
+	if err != nil {
+		return nil, err
+	}
+	k := &hostKeys{dir: dir}
+	if err := json.Unmarshal(raw, k); err != nil {
+		return nil, fmt.Errorf("%s: %w", list, err)
+	}
+	if len(k.Addresses) != len(prefixes) {
+		return nil, fmt.Errorf("%s: %d addresses for %d prefixes", list, len(k.Addresses), len(prefixes))
+	}
+	for i, p := range prefixes {
+		if !p.Contains(k.Addresses[i]) {
+			return nil, fmt.Errorf("%s: address %v is not in %v", list, k.Addresses[i], p)
+		}
+	}
+	return k, nil
+}
+
+func generate(cgatool, dir, list string, prefixes []netip.Prefix) error {
+	// Made aside and renamed, so that an interrupted run leaves nothing that looks complete.
+	temp := fmt.Sprintf("%s.%d", dir, os.Getpid())
+	defer os.RemoveAll(temp)
+	if err := os.MkdirAll(temp, 0o700); err != nil {
+		return err
+	}
+	args := []string{"generate", "--json", "--new-key", "--bits", "2048", "--sec", "1", "--name", "host", "--out", temp}
+	for _, p := range prefixes {
+		args = append(args, "--prefix", p.String())
+	}
+	cmd := exec.Command(cgatool, args...)
+	cmd.Stderr = os.Stderr
+	out, err := cmd.Output()
+	if err != nil {
+		return fmt.Errorf("cgatool generate: %w", err)
+	}
+	if err := os.WriteFile(filepath.Join(temp, filepath.Base(list)), out, 0o600); err != nil {
+		return err
+	}
+	if err := os.RemoveAll(dir); err != nil {
+		return err
+	}
+	return os.Rename(temp, dir)
+}
+
+// addKeys puts both hosts' keys into the guest and their addresses into the job.
+func addKeys(a *initramfs.Archive, s *settings, job *report.Job) error {
+	ka, kb, err := makeKeys(s)
+	if err != nil {
+		return err
+	}
+	for host, k := range map[string]*hostKeys{"a": ka, "b": kb} {
+		for _, file := range []string{"host.pem", "host.pds"} {
+			if err := a.Copy(path.Join(report.KeyDir, host, file), filepath.Join(k.dir, file)); err != nil {
+				return err
+			}
+		}
+	}
+	job.A1, job.A2, job.B1 = ka.Addresses[0], ka.Addresses[1], kb.Addresses[0]
+	return nil
+}

@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: MIT
+
+// Package topo builds the network of the cases: host a with two providers, host b behind a third.
+//
+//	        +-- p1 -- r1 -- core --+
+//	host a -|                      |-- r3 -- p1 -- host b
+//	        +-- p2 -- r2 -- core --+
+//
+// Every link is a veth pair between two namespaces. r3 delays what it forwards, by half the round-trip time each way.
+package topo
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"time"
+
+	"shim6/test/lab/node"
+)
+
+// Prefixes of the providers' customers; the router is ::1 in each.
+var (
+	PrefixA1 = netip.MustParsePrefix("2001:db8:a1::/64")
+	PrefixA2 = netip.MustParsePrefix("2001:db8:a2::/64")
+	PrefixB1 = netip.MustParsePrefix("2001:db8:b1::/64")
+
+	core1 = netip.MustParsePrefix("2001:db8:c1::/64")
+	core2 = netip.MustParsePrefix("2001:db8:c2::/64")
+)
+
+// Addresses are those of the hosts.
+type Addresses struct{ A1, A2, B1 netip.Addr }
+
+// Plain returns addresses that prove nothing, for cases without a daemon.
+func Plain() Addresses {
+	return Addresses{
+		A1: netip.MustParseAddr("2001:db8:a1::a"),
+		A2: netip.MustParseAddr("2001:db8:a2::a"),
+		B1: netip.MustParseAddr("2001:db8:b1::b"),
+	}
+}
+
+// A Network is the whole of it.
+type Network struct {
+	Addresses
+	A, B, R1, R2, R3 *node.Node
+}
+
+// Build makes the network.
+func Build(addr Addresses, rtt time.Duration) (*Network, error) {
+	n := &Network{Addresses: addr}
+	for _, p := range []struct {
+		at     **node.Node
+		name   string
+		router bool
+	}{{&n.A, "a", false}, {&n.B, "b", false}, {&n.R1, "r1", true}, {&n.R2, "r2", true}, {&n.R3, "r3", true}} {
+		made, err := node.New(p.name)
+		if err != nil {
+			return nil, errors.Join(err, n.Delete())
+		}
+		*p.at = made
+		if !p.router {
+			continue
+		}
+		if err := made.Sysctl("net/ipv6/conf/all/forwarding", "1"); err != nil {
+			return nil, errors.Join(err, n.Delete())
+		}
+	}
+	if err := n.connect(rtt); err != nil {
+		return nil, errors.Join(fmt.Errorf("build the network: %w", err), n.Delete())
+	}
+	return n, nil
+}
+
+func (n *Network) connect(rtt time.Duration) error {
+	steps := []error{
+		link(end{n.A, "p1", n.A1, PrefixA1}, end{n.R1, "cust", router(PrefixA1), PrefixA1}),
+		link(end{n.A, "p2", n.A2, PrefixA2}, end{n.R2, "cust", router(PrefixA2), PrefixA2}),
+		link(end{n.B, "p1", n.B1, PrefixB1}, end{n.R3, "cust", router(PrefixB1), PrefixB1}),
+		link(end{n.R1, "core", host(core1, 1), core1}, end{n.R3, "core1", host(core1, 3), core1}),
+		link(end{n.R2, "core", host(core2, 2), core2}, end{n.R3, "core2", host(core2, 3), core2}),
+
+		defaultRoute(n.R1, "core", host(core1, 3), mainTable, 0),
+		defaultRoute(n.R2, "core", host(core2, 3), mainTable, 0),
+		routeTo(n.R3, "core1", PrefixA1, host(core1, 1)),
+		routeTo(n.R3, "core2", PrefixA2, host(core2, 2)),
+		defaultRoute(n.B, "p1", router(PrefixB1), mainTable, 0),
+		// A packet leaves by the provider that its source address belongs to (RFC 8028); without a source, by the first.
+		defaultRoute(n.A, "p1", router(PrefixA1), mainTable, 10),
+		defaultRoute(n.A, "p2", router(PrefixA2), mainTable, 20),
+		sourceRoute(n.A, "p1", PrefixA1, 101),
+		sourceRoute(n.A, "p2", PrefixA2, 102),
+
+		delay(n.R3, "cust", rtt/2),
+		delay(n.R3, "core1", rtt/2),
+		delay(n.R3, "core2", rtt/2),
+	}
+	return errors.Join(steps...)
+}
+
+// Nodes returns the namespaces that exist.
+func (n *Network) Nodes() []*node.Node {
+	var all []*node.Node
+	for _, x := range []*node.Node{n.A, n.B, n.R1, n.R2, n.R3} {
+		if x != nil {
+			all = append(all, x)
+		}
+	}
+	return all
+}
+
+// Delete removes the network.
+func (n *Network) Delete() error {
+	var errs []error
+	for _, x := range n.Nodes() {
+		errs = append(errs, x.Delete())
+	}
+	return errors.Join(errs...)
+}
+
+func router(p netip.Prefix) netip.Addr { return host(p, 1) }
+
+// host returns the address of a prefix that ends in ::last.
+func host(p netip.Prefix, last byte) netip.Addr {
+	octets := p.Addr().As16()
+	octets[15] = last
+	return netip.AddrFrom16(octets)
+}
