@@ -1,0 +1,245 @@
+// SPDX-License-Identifier: MIT
+
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"log/slog"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"shim6/daemon/ctl"
+)
+
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){"shim6ctl": main})
+}
+
+var (
+	ulidA = netip.MustParseAddr("2001:db8:a1:ffff:1234:5678:9abc:def0")
+	locA  = netip.MustParseAddr("2001:db8:a2:ffff:1234:5678:9abc:def0")
+	ulidB = netip.MustParseAddr("2001:db8:b1::1")
+)
+
+// A daemon answers like shim6d from two fixed contexts.
+type daemon struct {
+	contexts []ctl.Context
+	events   *ctl.Events
+}
+
+func newDaemon() *daemon {
+	since := time.Now().Add(-90 * time.Minute)
+	return &daemon{events: new(ctl.Events), contexts: []ctl.Context{
+		{
+			Tag: "112233445566", TagPeer: "010203040506", ULIDLocal: ulidA, ULIDPeer: ulidB, FII: 7, State: "ESTABLISHED",
+			Since: since, Current: ctl.Pair{Local: locA, Peer: ulidB}, GenerationLocal: 5, GenerationPeer: 6,
+			LocatorsLocal: []ctl.ContextLocator{{Addr: ulidA, Method: "CGA", Verified: true, Broken: true}, {Addr: locA, Method: "CGA", Verified: true}},
+			LocatorsPeer:  []ctl.ContextLocator{{Addr: ulidB, Verified: true, Probed: true}, {Addr: locA, Method: "HBA"}},
+			Reap:          "Exploring", SendTimeoutMS: 15000, KeepaliveTimeoutMS: 15000, KeepaliveIntervalMS: 5000,
+			ProbesSent: 3, ProbesReceived: 2, KeepalivesSent: 1,
+			Kernel: &ctl.KernelContext{
+				Paths: []ctl.Pair{{Local: locA, Peer: ulidB}, {Local: ulidA, Peer: ulidB}},
+				Reap:  "Exploring", TxPackets: 10, TxBytes: 1000, RxPackets: 20, RxBytes: 2000, IdleMS: 1500,
+			},
+		},
+		{
+			Tag: "00000000000a", ULIDLocal: ulidA, ULIDPeer: locA, State: "I1-SENT", Since: since,
+			Current: ctl.Pair{Local: ulidA, Peer: locA}, Reap: "Operational",
+			LocatorsLocal: []ctl.ContextLocator{}, LocatorsPeer: []ctl.ContextLocator{},
+		},
+	}}
+}
+
+func (d *daemon) Status(context.Context) (ctl.Status, error) {
+	return ctl.Status{
+		Version: "1.2.3", PID: 77, Started: time.Now().Add(-time.Hour), Enabled: true, Heuristic: "default",
+		Heuristics: []string{"none", "default"}, GSO: "segment", MarkMask: 255, SendTimeoutMS: 15000, TeardownMS: 600000,
+		Contexts: len(d.contexts), Locators: 2, Subscribers: d.events.Subscribers(),
+	}, nil
+}
+
+func (d *daemon) Contexts(context.Context) ([]ctl.Context, error) { return d.contexts, nil }
+
+func (d *daemon) Locators(context.Context) ([]ctl.Locator, error) {
+	return []ctl.Locator{
+		{Addr: ulidA, Link: "eth0", Carrier: true, Proof: "CGA", KeyID: "host"},
+		{Addr: locA, Link: "wlan0", Deprecated: true, Temporary: true},
+	}, nil
+}
+
+func (d *daemon) Stats(context.Context) (ctl.Stats, error) {
+	return ctl.Stats{
+		Kernel: map[string]uint64{"tx_rewritten": 12, "events_lost": 0},
+		Engine: map[string]uint64{"bad-checksum": 3},
+		Daemon: map[string]uint64{"packets_sent": 1<<64 - 1},
+	}, nil
+}
+
+func (d *daemon) DeleteContext(_ context.Context, tag uint64) error {
+	for i, c := range d.contexts {
+		if c.Tag == ctl.FormatTag(tag) {
+			d.contexts = append(d.contexts[:i], d.contexts[i+1:]...)
+			return nil
+		}
+	}
+	return ctl.ErrNoContext
+}
+
+// ProbeContext tells what a probe of a real daemon would.
+func (d *daemon) ProbeContext(_ context.Context, tag uint64) error {
+	at := time.Date(2030, 1, 2, 3, 4, 5, 6e6, time.UTC)
+	nonce, reports, sockets := uint32(9), 1, uint32(2)
+	ids := ctl.Event{Time: at, ULIDLocal: ulidA, ULIDPeer: ulidB, Tag: ctl.FormatTag(tag)}
+	pair := ctl.Pair{Local: locA, Peer: ulidB}.String()
+	for _, change := range []func(*ctl.Event){
+		func(e *ctl.Event) {
+			e.Event, e.From, e.To, e.Why = ctl.EventStateChanged, "I2-SENT", "ESTABLISHED", "R2"
+		},
+		func(e *ctl.Event) {
+			e.Event, e.From, e.To, e.Why = ctl.EventReapChanged, "Operational", "Exploring", "operator"
+		},
+		func(e *ctl.Event) { e.Event, e.Pair, e.State, e.Nonce = ctl.EventProbeSent, pair, "Exploring", &nonce },
+		func(e *ctl.Event) {
+			e.Event, e.Pair, e.State, e.Reports = ctl.EventProbeReceived, pair, "InboundOk", &reports
+		},
+		func(e *ctl.Event) {
+			e.Event, e.From, e.To = ctl.EventPathChanged, pair, ctl.Pair{Local: ulidA, Peer: ulidB}.String()
+		},
+		func(e *ctl.Event) { e.Event, e.Tag, e.Sockets = ctl.EventTCPKick, "", &sockets },
+		func(e *ctl.Event) {
+			*e = ctl.Event{Time: at, Event: ctl.EventDropped, Src: ulidB, Dst: ulidA, Reason: "bad-checksum", Detail: "0000"}
+		},
+	} {
+		ev := ids
+		change(&ev)
+		d.events.Publish(ev)
+	}
+	d.events.Close()
+	return nil
+}
+
+func (d *daemon) Flush(context.Context) (int, error) {
+	n := len(d.contexts)
+	d.contexts = []ctl.Context{}
+	return n, nil
+}
+
+// serve runs a daemon on the socket until the test ends, and returns when its event stream got a reader.
+func serve(t testing.TB, defers func(func()), path string) *daemon {
+	l, err := ctl.Listen(path, os.Getgid())
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := newDaemon()
+	s := ctl.NewServer(d, d.events, slog.New(slog.DiscardHandler))
+	done := make(chan error)
+	go func() { done <- s.Serve(l) }()
+	defers(func() {
+		if err := errors.Join(s.Shutdown(context.Background()), <-done); err != nil {
+			t.Error(err)
+		}
+	})
+	return d
+}
+
+func TestScripts(t *testing.T) {
+	testscript.Run(t, testscript.Params{
+		Dir: "testdata",
+		Setup: func(e *testscript.Env) error {
+			e.Setenv("TZ", "UTC")
+			// The work directory of a script may be too deep for a socket.
+			dir, err := os.MkdirTemp("", "s")
+			if err != nil {
+				return err
+			}
+			path := filepath.Join(dir, "s")
+			e.Setenv("SOCK", path)
+			e.Defer(func() { os.RemoveAll(dir) })
+			serve(t, e.Defer, path)
+			return nil
+		},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){"columns": columns, "reader": reader},
+	})
+}
+
+// columns fails when a line of the last standard output is longer than 80 characters.
+func columns(ts *testscript.TestScript, _ bool, _ []string) {
+	for line := range strings.Lines(ts.ReadFile("stdout")) {
+		if line := strings.TrimSuffix(line, "\n"); len(line) > 80 {
+			ts.Fatalf("%d columns: %s", len(line), line)
+		}
+	}
+}
+
+// reader waits until the daemon has a reader of its events.
+func reader(ts *testscript.TestScript, _ bool, _ []string) {
+	c := ctl.NewClient(ts.Getenv("SOCK"))
+	defer c.Close()
+	for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
+		if s, err := c.Status(context.Background()); err != nil {
+			ts.Fatalf("%v", err)
+		} else if s.Subscribers > 0 {
+			return
+		}
+	}
+	ts.Fatalf("nobody reads the events")
+}
+
+func TestInterruptEndsMonitorWell(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "s")
+	d := serve(t, t.Cleanup, path)
+	ctx, cancel := context.WithCancel(t.Context())
+	var stdout, stderr bytes.Buffer
+	e := &env{stdout: &stdout, stderr: &stderr, now: time.Now}
+	code := make(chan int)
+	go func() { code <- e.run(ctx, []string{"monitor", "--socket", path}) }()
+	for d.events.Subscribers() == 0 {
+		time.Sleep(time.Millisecond)
+	}
+	cancel()
+	if got := <-code; got != exitOK || stderr.Len() > 0 {
+		t.Errorf("exit status %d, %s", got, stderr.String())
+	}
+}
+
+// Every command and flag is in the manual, and every flag in the help of its command.
+func TestManual(t *testing.T) {
+	b, err := os.ReadFile("shim6ctl.8")
+	if err != nil {
+		t.Fatal(err)
+	}
+	manual := string(b)
+	e := &env{stdout: new(bytes.Buffer), stderr: new(bytes.Buffer), now: time.Now}
+	root := e.command()
+	root.InitDefaultHelpFlag()
+	if n := len(root.Commands()); n != 8 {
+		t.Errorf("%d commands, want 8", n)
+	}
+	for _, c := range append(root.Commands(), root) {
+		if c != root && !strings.Contains(manual, "\n.It Cm "+c.Name()) {
+			t.Errorf("command %s is not in the manual", c.Name())
+		}
+		c.Flags().VisitAll(func(f *pflag.Flag) { checkFlag(t, manual, c, f) })
+		c.PersistentFlags().VisitAll(func(f *pflag.Flag) { checkFlag(t, manual, c, f) })
+	}
+}
+
+func checkFlag(t *testing.T, manual string, c *cobra.Command, f *pflag.Flag) {
+	t.Helper()
+	if !strings.Contains(manual, ".It Fl -"+f.Name) && !strings.Contains(manual, " , Fl -"+f.Name) {
+		t.Errorf("flag --%s of %s is not in the manual", f.Name, c.Name())
+	}
+	if !strings.Contains(c.UsageString(), "--"+f.Name) {
+		t.Errorf("flag --%s is not in the help of %s", f.Name, c.Name())
+	}
+}

@@ -1,0 +1,160 @@
+// SPDX-License-Identifier: MIT
+
+package main
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"shim6/daemon/ctl"
+)
+
+// row prints a name and its values, one below the other, so that two addresses fit 80 columns.
+func (e *env) row(indent, name string, values ...string) {
+	for _, v := range values {
+		fmt.Fprintf(e.stdout, "%s%-*s %s\n", indent, 14-len(indent), name, v)
+		name = ""
+	}
+}
+
+func (e *env) printStatus(s ctl.Status) {
+	e.row("", "version", s.Version)
+	e.row("", "process", fmt.Sprintf("%d, running for %s", s.PID, e.since(s.Started)))
+	e.row("", "kernel", onOff(s.Enabled))
+	e.row("", "heuristic", fmt.Sprintf("%s (of %s)", s.Heuristic, strings.Join(s.Heuristics, ", ")))
+	e.row("", "tcp kick", onOff(s.TCPKick))
+	e.row("", "gso", s.GSO)
+	e.row("", "mark mask", fmt.Sprintf("%#x", s.MarkMask))
+	e.row("", "send timeout", milliseconds(s.SendTimeoutMS))
+	teardown := "never"
+	if s.TeardownMS != 0 {
+		teardown = "after " + milliseconds(s.TeardownMS) + " without traffic"
+	}
+	e.row("", "teardown", teardown)
+	e.row("", "contexts", fmt.Sprint(s.Contexts))
+	e.row("", "locators", fmt.Sprint(s.Locators))
+	e.row("", "monitors", fmt.Sprint(s.Subscribers))
+}
+
+func (e *env) printContexts(list []ctl.Context) {
+	if len(list) == 0 {
+		fmt.Fprintln(e.stdout, "no contexts")
+	}
+	for i, c := range list {
+		if i > 0 {
+			fmt.Fprintln(e.stdout)
+		}
+		e.printSummary(c)
+	}
+}
+
+// printSummary prints the part of a context that a list shows.
+func (e *env) printSummary(c ctl.Context) {
+	fmt.Fprintf(e.stdout, "%s  %s for %s\n", c.Tag, c.State, e.since(c.Since))
+	e.row("  ", "ulids", c.ULIDLocal.String(), c.ULIDPeer.String())
+	if c.Current == (ctl.Pair{Local: c.ULIDLocal, Peer: c.ULIDPeer}) {
+		e.row("  ", "current", "the ULIDs")
+	} else {
+		e.row("  ", "current", c.Current.Local.String(), c.Current.Peer.String())
+	}
+	e.row("  ", "reap", c.Reap)
+	if k := c.Kernel; k != nil {
+		e.row("  ", "sent", fmt.Sprintf("%d packets, %d octets", k.TxPackets, k.TxBytes))
+		e.row("  ", "received", fmt.Sprintf("%d packets, %d octets, idle for %s", k.RxPackets, k.RxBytes, milliseconds(k.IdleMS)))
+	}
+}
+
+func (e *env) printContext(c ctl.Context) {
+	e.printSummary(c)
+	if c.TagPeer != "" {
+		e.row("  ", "peer's tag", c.TagPeer)
+	}
+	if c.FII != 0 {
+		e.row("  ", "fii", fmt.Sprint(c.FII))
+	}
+	e.row("  ", "timeouts", fmt.Sprintf("send %s, keepalive %s every %s",
+		milliseconds(c.SendTimeoutMS), milliseconds(c.KeepaliveTimeoutMS), milliseconds(c.KeepaliveIntervalMS)))
+	e.row("  ", "probes", fmt.Sprintf("%d sent, %d received", c.ProbesSent, c.ProbesReceived))
+	e.row("  ", "keepalives", fmt.Sprintf("%d sent", c.KeepalivesSent))
+	if k := c.Kernel; k != nil && len(k.Paths) > 1 {
+		for i, p := range k.Paths {
+			e.row("  ", fmt.Sprintf("path %d", i), p.Local.String(), p.Peer.String())
+		}
+	}
+	e.printLocatorSet("local", c.GenerationLocal, c.LocatorsLocal)
+	e.printLocatorSet("peer", c.GenerationPeer, c.LocatorsPeer)
+}
+
+func (e *env) printLocatorSet(whose string, generation uint32, list []ctl.ContextLocator) {
+	fmt.Fprintf(e.stdout, "  %s locators, generation %d\n", whose, generation)
+	for _, l := range list {
+		words := []string{l.Method}
+		if !l.Verified {
+			words = append(words, "unverified")
+		}
+		if l.Probed {
+			words = append(words, "probed")
+		}
+		if l.Broken {
+			words = append(words, "broken")
+		}
+		line := fmt.Sprintf("    %-39s %s", l.Addr, strings.TrimSpace(strings.Join(words, " ")))
+		fmt.Fprintln(e.stdout, strings.TrimRight(line, " "))
+	}
+}
+
+func (e *env) printLocators(list []ctl.Locator) {
+	if len(list) == 0 {
+		fmt.Fprintln(e.stdout, "no locators")
+	}
+	for _, l := range list {
+		var words []string
+		if l.Deprecated {
+			words = append(words, "deprecated")
+		}
+		if l.Temporary {
+			words = append(words, "temporary")
+		}
+		if !l.Carrier {
+			words = append(words, "no carrier")
+		}
+		fmt.Fprintln(e.stdout, l.Addr)
+		e.row("  ", "interface", l.Link)
+		if l.Proof != "" {
+			e.row("  ", "proof", l.Proof)
+		}
+		if l.KeyID != "" {
+			e.row("  ", "key", l.KeyID)
+		}
+		if len(words) > 0 {
+			e.row("  ", "but", strings.Join(words, ", "))
+		}
+	}
+}
+
+func (e *env) printStats(s ctl.Stats) {
+	for _, part := range []struct {
+		name     string
+		counters map[string]uint64
+	}{{"kernel", s.Kernel}, {"engine", s.Engine}, {"daemon", s.Daemon}} {
+		for _, name := range slices.Sorted(maps.Keys(part.counters)) {
+			fmt.Fprintf(e.stdout, "%-6s %-40s %20d\n", part.name, name, part.counters[name])
+		}
+	}
+}
+
+func (e *env) since(t time.Time) string {
+	return max(e.now().Sub(t), 0).Round(time.Second).String()
+}
+
+func milliseconds(ms int64) string { return (time.Duration(ms) * time.Millisecond).String() }
+
+func onOff(v bool) string {
+	if v {
+		return "on"
+	}
+	return "off"
+}
