@@ -12,9 +12,10 @@ import (
 )
 
 const (
-	headSize = 16 + 9 // modifier, and zeros in place of prefix and collision count
-	maxInput = 1 << 20
-	maxField = 64
+	modifierSize = 16
+	headSize     = modifierSize + 9 // with the zeros in place of prefix and collision count
+	maxInput     = 1 << 16
+	maxField     = 64
 	// maxDistance bounds a search: what no machine counts to, and small enough to be added to.
 	maxDistance = 1 << 62
 )
@@ -40,7 +41,7 @@ type Job struct {
 // normal checks j and gives it with its defaults filled in.
 func (j Job) normal() (Job, error) {
 	if j.Field == (Field{}) {
-		j.Field = Field{Len: 16}
+		j.Field = Field{Len: modifierSize}
 	}
 	f := j.Field
 	switch n := len(j.Input); {
@@ -48,8 +49,12 @@ func (j Job) normal() (Job, error) {
 		return j, fmt.Errorf("%w: input of %d octets, want %d to %d", ErrJob, n, headSize, maxInput)
 	case j.Zeros < 1 || j.Zeros > 8*sha1.Size:
 		return j, fmt.Errorf("%w: %d zero bits wanted, not 1 to %d", ErrJob, j.Zeros, 8*sha1.Size)
+	case [headSize - modifierSize]byte(j.Input[modifierSize:]) != [headSize - modifierSize]byte{}:
+		return j, fmt.Errorf("%w: octets %d to %d of the input are not zero", ErrJob, modifierSize, headSize-1)
 	case f.Len < 4 || f.Len > maxField || f.Offset < 0 || f.Offset > n-f.Len:
 		return j, fmt.Errorf("%w: field of %d octets at %d of %d", ErrJob, f.Len, f.Offset, n)
+	case f.Offset < headSize && f.Offset+f.Len > modifierSize:
+		return j, fmt.Errorf("%w: field of %d octets at %d is not free to change", ErrJob, f.Len, f.Offset)
 	}
 	most := uint64(maxDistance)
 	if f.Len < 8 {

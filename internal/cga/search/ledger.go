@@ -94,7 +94,11 @@ func (l *ledger) decided() bool {
 }
 
 // stop ends the search.
-func (l *ledger) stop() { l.bound.Store(0) }
+func (l *ledger) stop() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.bound.Store(0)
+}
 
 // fail ends the search with an error.
 func (l *ledger) fail(err error) {

@@ -38,9 +38,6 @@ func hasSHA() bool {
 // blocks behind, in number blocks; start the state before the word; save is scratch. All are aligned to 64 octets.
 type kernel func(c, lane, delta, kw, start, save *uint32, blocks uint64, mask uint32, step, end uint64) (next, hits uint64)
 
-// kernelChunk is how many steps a kernel makes in one call, which nothing can interrupt.
-const kernelChunk = 256
-
 // A wordScanner is a scanner over a kernel.
 type wordScanner struct {
 	*plan
@@ -67,7 +64,7 @@ func (s *wordScanner) scan(message []byte, unit uint, stop func() bool, emit fun
 		if stop() {
 			return false
 		}
-		for end := min(step+kernelChunk, steps); step < end; {
+		for end := min(step+s.chunk(), steps); step < end; {
 			next, hits := s.kernel(&s.c[0], &s.lane[0], delta, &s.kw[0], &s.start[0], &s.scratch[0], uint64(s.tail), s.mask(), step, end)
 			code := uint32(next - 1)
 			for ; hits != 0; hits &= hits - 1 {

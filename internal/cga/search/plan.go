@@ -30,6 +30,9 @@ func newPlan(j Job) *plan {
 // compressions is what one candidate costs a vector engine.
 func (p *plan) compressions() int { return 1 + p.tail }
 
+// chunk is how many steps a scanner makes between two looks at stop: some hundred microseconds.
+func (p *plan) chunk() uint64 { return uint64(max(1, 1024/(p.block+1+p.tail))) }
+
 // fixed tells whether no block before that of the word ever changes.
 func (p *plan) fixed() bool { return p.Field.Offset >= p.block*blockSize }
 

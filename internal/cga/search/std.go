@@ -9,9 +9,6 @@ import (
 	"hash"
 )
 
-// stdChunk is how many candidates a stdScanner tries between two looks at stop.
-const stdChunk = 256
-
 // A stdScanner is the scanner over crypto/sha1. It hashes the blocks before that of the word once for each unit.
 type stdScanner struct {
 	*plan
@@ -36,8 +33,9 @@ func (s *stdScanner) scan(message []byte, unit uint, stop func() bool, emit func
 	word := message[head+4*s.word:]
 	start := binary.BigEndian.Uint32(word)
 	mask := s.mask()
+	chunk := uint32(s.chunk())
 	for i := range uint32(1) << unit {
-		if i%stdChunk == 0 && stop() {
+		if i%chunk == 0 && stop() {
 			return false
 		}
 		binary.BigEndian.PutUint32(word, start+i<<s.shift)
