@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: MIT
+
+// Package netlab gives tests a network namespace of their own and links whose far end they drive octet by octet.
+package netlab
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/vishvananda/netlink"
+)
+
+// Main runs the tests in a new network namespace, and in a new user namespace so that it takes no privilege. It returns
+// the status to exit with.
+func Main(m *testing.M) int {
+	const inside = "NETLAB_INSIDE"
+	if os.Getenv(inside) != "" {
+		return m.Run()
+	}
+	cmd := exec.Command("/proc/self/exe", os.Args[1:]...)
+	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
+	cmd.Env = append(os.Environ(), inside+"=1")
+	cmd.SysProcAttr = &syscall.SysProcAttr{
+		Cloneflags:  syscall.CLONE_NEWUSER | syscall.CLONE_NEWNET,
+		UidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getuid(), Size: 1}},
+		GidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getgid(), Size: 1}},
+	}
+	if err := cmd.Run(); err != nil {
+		if cmd.ProcessState == nil {
+			fmt.Fprintf(os.Stderr, "these tests need user and network namespaces: %v\n", err)
+		}
+		return 1
+	}
+	return 0
+}
+
+// A Link is a veth pair: Host is an interface of the host, Far the end where routers and strangers are played. IPv6 is off
+// on Far, so nothing but the test speaks there.
+type Link struct {
+	Host, Far netlink.Link
+}
+
+// NewLink makes a link with both ends up and waits for the host's link-local address, which takes the kernel a duplicate
+// address detection.
+func NewLink(t testing.TB, host, far string) *Link {
+	t.Helper()
+	v := &netlink.Veth{LinkAttrs: netlink.LinkAttrs{Name: host}, PeerName: far}
+	if err := netlink.LinkAdd(v); err != nil {
+		t.Fatalf("this test needs veth: %v", err)
+	}
+	t.Cleanup(func() { _ = netlink.LinkDel(v) })
+	l := &Link{Host: byName(t, host), Far: byName(t, far)}
+	Sysctl(t, far, "disable_ipv6", "1")
+	for _, end := range []netlink.Link{l.Far, l.Host} {
+		if err := netlink.LinkSetUp(end); err != nil {
+			t.Fatal(err)
+		}
+	}
+	Wait(t, "a link-local address on "+host, func() bool {
+		for _, a := range Addresses(t, l.Host) {
+			if a.IP.IsLinkLocalUnicast() && a.Flags&syscall.IFA_F_TENTATIVE == 0 {
+				return true
+			}
+		}
+		return false
+	})
+	return l
+}
+
+func byName(t testing.TB, name string) netlink.Link {
+	t.Helper()
+	l, err := netlink.LinkByName(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return l
+}
+
+// Rename gives an interface another name.
+func Rename(t testing.TB, l netlink.Link, name string) {
+	t.Helper()
+	if err := netlink.LinkSetName(l, name); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// Addresses lists the IPv6 addresses of an interface.
+func Addresses(t testing.TB, l netlink.Link) []netlink.Addr {
+	t.Helper()
+	list, err := netlink.AddrList(l, netlink.FAMILY_V6)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return list
+}
+
+// Sysctl writes an IPv6 setting of an interface.
+func Sysctl(t testing.TB, link, name, value string) {
+	t.Helper()
+	if err := os.WriteFile("/proc/sys/net/ipv6/conf/"+link+"/"+name, []byte(value), 0); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// ReadSysctl reads an IPv6 setting of an interface.
+func ReadSysctl(t testing.TB, link, name string) string {
+	t.Helper()
+	b, err := os.ReadFile("/proc/sys/net/ipv6/conf/" + link + "/" + name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strings.TrimSpace(string(b))
+}
