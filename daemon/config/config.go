@@ -52,9 +52,15 @@ type Log struct {
 	Format string // text or json
 }
 
-// Limits bound what peers can make the daemon hold.
+// Limits bound what peers can make the daemon hold and do. Rates are per second and source prefix of 64 bits.
 type Limits struct {
-	Contexts int
+	Contexts     int // of all states
+	Verifying    int // verifications of a peer's locators that run or wait
+	Waiting      int // messages that wait for our own signature
+	R1Rate       int // answers to I1
+	VerifyRate   int // verifications
+	RecoveryRate int // R1bis, which answer payload of unknown contexts
+	ErrorRate    int // Error messages
 }
 
 // Default returns the configuration of an empty file.
@@ -68,7 +74,9 @@ func Default() *Config {
 		TCPKick:     true,
 		GSO:         GSOSegment,
 		Log:         Log{Level: "info", Format: "text"},
-		Limits:      Limits{Contexts: 10000},
+		Limits: Limits{
+			Contexts: 16384, Verifying: 64, Waiting: 64, R1Rate: 100, VerifyRate: 20, RecoveryRate: 10, ErrorRate: 5,
+		},
 	}
 }
 

@@ -42,10 +42,16 @@ log:
   format: json
 limits:
   contexts: 7
+  verifying: 8
+  waiting: 9
+  r1_rate: 10
+  verify_rate: 11
+  recovery_rate: 12
+  error_rate: 1000000
 `, &Config{
 			Keys: "/srv/keys", Socket: "/run/x/y.sock", SocketGroup: "net", State: "/run/x/state.json",
 			SendTimeout: 12500 * time.Millisecond, Heuristic: "eui64", GSO: GSOWhole, MarkMask: 0xff00,
-			Interfaces: []string{"eth0", "wlan*"}, Log: Log{"debug", "json"}, Limits: Limits{Contexts: 7},
+			Interfaces: []string{"eth0", "wlan*"}, Log: Log{"debug", "json"}, Limits: Limits{7, 8, 9, 10, 11, 12, 1000000},
 		}},
 		"bounds of the Send Timeout, least": {"send_timeout: 100ms", with(func(c *Config) { c.SendTimeout = 100 * time.Millisecond })},
 		"bounds of the Send Timeout, most":  {"send_timeout: 1h", with(func(c *Config) { c.SendTimeout = time.Hour })},
@@ -81,7 +87,8 @@ func TestParseErrors(t *testing.T) {
 		"not a duration":         {"teardown: soon", `f.yaml:1: teardown: "soon" is not a duration such as 15s or 10m`},
 		"duration too short":     {"send_timeout: 99ms", `f.yaml:1: send_timeout: 99ms is out of range: 100ms to 1h`},
 		"duration too long":      {"send_timeout: 1h1s", `f.yaml:1: send_timeout: 1h1s is out of range: 100ms to 1h`},
-		"negative duration":      {"teardown: -1s", `f.yaml:1: teardown: -1s is out of range: 0s to 8760h`},
+		"negative duration":      {"teardown: -1s", `f.yaml:1: teardown: -1s is out of range: 10s to 8760h`},
+		"teardown too short":     {"teardown: 9s", `f.yaml:1: teardown: 9s is out of range: 10s to 8760h`},
 		"not a bool":             {"tcp_kick: maybe", `f.yaml:1: tcp_kick: "maybe" is neither true nor false`},
 		"number for a bool":      {"tcp_kick: 1", `f.yaml:1: tcp_kick: "1" is neither true nor false`},
 		"not one of":             {"gso: none", `f.yaml:1: gso: "none" is none of [segment whole]`},

@@ -14,6 +14,9 @@ import (
 	"gopkg.in/yaml.v3"
 )
 
+// limitMax is the most that any limit may be.
+const limitMax = 1000000
+
 // A key is one entry of a mapping: it has a setter, or keys below it.
 type key struct {
 	set  func(*yaml.Node) error
@@ -27,7 +30,7 @@ func (c *Config) keys() map[string]key {
 		"socket_group": {set: text(&c.SocketGroup)},
 		"state":        {set: absolute(&c.State)},
 		"send_timeout": {set: duration(&c.SendTimeout, 100*time.Millisecond, time.Hour)},
-		"teardown":     {set: duration(&c.Teardown, 0, 365*24*time.Hour)},
+		"teardown":     {set: teardown(&c.Teardown)},
 		"heuristic":    {set: heuristic(&c.Heuristic)},
 		"tcp_kick":     {set: boolean(&c.TCPKick)},
 		"gso":          {set: oneOf(&c.GSO, GSOSegment, GSOWhole)},
@@ -38,7 +41,13 @@ func (c *Config) keys() map[string]key {
 			"format": {set: oneOf(&c.Log.Format, "text", "json")},
 		}},
 		"limits": {keys: map[string]key{
-			"contexts": {set: integer(&c.Limits.Contexts, 1, 1000000)},
+			"contexts":      {set: integer(&c.Limits.Contexts, 1, limitMax)},
+			"verifying":     {set: integer(&c.Limits.Verifying, 1, limitMax)},
+			"waiting":       {set: integer(&c.Limits.Waiting, 1, limitMax)},
+			"r1_rate":       {set: integer(&c.Limits.R1Rate, 1, limitMax)},
+			"verify_rate":   {set: integer(&c.Limits.VerifyRate, 1, limitMax)},
+			"recovery_rate": {set: integer(&c.Limits.RecoveryRate, 1, limitMax)},
+			"error_rate":    {set: integer(&c.Limits.ErrorRate, 1, limitMax)},
 		}},
 	}
 }
@@ -110,6 +119,18 @@ func duration(to *time.Duration, least, most time.Duration) func(*yaml.Node) err
 		}
 		*to = d
 		return nil
+	}
+}
+
+// teardown is a duration from the least that the protocol engine takes, or zero.
+func teardown(to *time.Duration) func(*yaml.Node) error {
+	set := duration(to, 10*time.Second, 365*24*time.Hour)
+	return func(n *yaml.Node) error {
+		if d, err := time.ParseDuration(n.Value); err == nil && d == 0 && n.Kind == yaml.ScalarNode {
+			*to = 0
+			return nil
+		}
+		return set(n)
 	}
 }
 
