@@ -1,20 +1,13 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
-# setup.sh: install what the build and the lab need and this machine lacks. It says what it installs before it does.
+# setup.sh [SERIES...]: install what the build and the lab need and this machine lacks, and fetch the kernels of the named
+# series. It says what it installs before it does.
 set -eu
 cd "$(dirname "$0")/.."
 PATH=$PATH:/usr/sbin:/sbin
-die() { echo "setup: $*" >&2; exit 1; }
-
-# What is needed, and the Debian package that has it.
-programs='gcc:gcc qemu-system-x86_64:qemu-system-x86 iperf3:iperf3 ip:iproute2 busybox:busybox-static depmod:kmod'
-missing=
-for p in $programs; do
-	command -v "${p%%:*}" >/dev/null || missing="$missing ${p#*:}"
-done
-# The kernel's headers bring objtool, which is linked against libelf.
-[ -e /usr/lib/x86_64-linux-gnu/libelf.so.1 ] || missing="$missing libelf1"
-[ -e /etc/ssl/certs/ca-certificates.crt ] || missing="$missing ca-certificates"
+cache=${SHIM6_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/shim6}
+say() { echo "setup: $*" >&2; }
+die() { say "$*"; exit 1; }
 
 as_root() {
 	if [ "$(id -u)" = 0 ]; then
@@ -22,12 +15,55 @@ as_root() {
 	elif command -v sudo >/dev/null; then
 		sudo "$@"
 	else
-		die "not root and no sudo: cannot run $*"
+		die "not root and no sudo here: run as root: $*"
 	fi
 }
-if [ -n "$missing" ]; then
-	echo "setup: installing Debian packages:$missing" >&2
-	command -v apt-get >/dev/null || die "no apt-get here: install these by hand"
+
+install() {
+	say "installing Debian packages: $*"
+	command -v apt-get >/dev/null || die "no apt-get here: install them by hand"
 	as_root apt-get update -qq
-	as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $missing >/dev/null
+	as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$@" >/dev/null
+}
+
+# Programs and the packages that have them.
+missing=
+for p in gcc:gcc qemu-system-x86_64:qemu-system-x86 iperf3:iperf3 ip:iproute2 busybox:busybox-static depmod:kmod; do
+	command -v "${p%%:*}" >/dev/null || missing="$missing ${p#*:}"
+done
+# Headers for the race detector, and what the kernel's own build tools are linked against.
+[ -e /usr/include/stdlib.h ] || missing="$missing libc6-dev"
+[ -e /usr/lib/x86_64-linux-gnu/libelf.so.1 ] || missing="$missing libelf1"
+[ -e /etc/ssl/certs/ca-certificates.crt ] || missing="$missing ca-certificates"
+# shellcheck disable=SC2086 # a list of names
+[ -z "$missing" ] || install $missing
+
+# Go, at least as new as go.mod says.
+need=$(sed -n 's/^go //p' go.mod)
+new_enough() {
+	command -v "$1" >/dev/null || return 1
+	have=$(cd / && GOTOOLCHAIN=local "$1" env GOVERSION 2>/dev/null) || return 1
+	[ "$(printf '%s\n%s\n' "$need" "${have#go}" | sort -V | head -n 1)" = "$need" ]
+}
+if ! new_enough go && ! new_enough "$cache/go/bin/go"; then
+	# Any Go can fetch a newer one from the module proxy, checked against the public checksum database.
+	command -v go >/dev/null || install golang-go
+	say "fetching Go $need into $cache/go"
+	module=golang.org/toolchain@v0.0.1-go$need.linux-amd64
+	mkdir -p "$cache"
+	work=$(mktemp -d "$cache/go.XXXXXX")
+	trap 'chmod -R u+w "$work"; rm -rf "$work"' EXIT
+	(cd / && GOTOOLCHAIN=local GOFLAGS=-modcacherw GOMODCACHE="$work" go mod download "$module") || die "Go $need could not be fetched"
+	chmod 755 "$work/$module"/bin/* "$work/$module"/pkg/tool/*/*
+	rm -rf "$cache/go"
+	mv "$work/$module" "$cache/go"
+	new_enough "$cache/go/bin/go" || die "the fetched Go does not run"
 fi
+
+for series; do
+	out=$cache/kernel/$series
+	[ ! -s "$out/release" ] || continue
+	say "fetching Linux $series into $out"
+	as_root apt-get update -qq
+	test/lab/fetch-kernel.sh "$series" "$out"
+done

@@ -32,6 +32,8 @@ func All() []Case {
 	return []Case{
 		demo,
 		smoke,
+		malformedNetlink,
+		unload,
 	}
 }
 
