@@ -125,4 +125,3 @@ func (ProbeContext) event()       {}
 func (ContextIdle) event()        {}
 func (AdoptContext) event()       {}
 func (Tick) event()               {}
-

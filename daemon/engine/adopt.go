@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: MIT
+
+package engine
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"shim6/daemon/reap"
+	"shim6/daemon/shim6"
+)
+
+// Contexts lists the contexts in the order in which they were made.
+func (e *Engine) Contexts() []Snapshot {
+	var ss []Snapshot
+	for _, c := range e.table.all() {
+		ss = append(ss, e.snapshot(c))
+	}
+	return ss
+}
+
+func (e *Engine) snapshot(c *context) Snapshot {
+	s := Snapshot{
+		ULIDs: c.ULIDs, FII: c.FII,
+		State:   c.State(),
+		TagPeer: c.TagPeer, TagLocal: c.TagLocal,
+		Current:          c.Exchange,
+		LocatorsLocal:    infos(c.Local),
+		LocatorsPeer:     infos(c.Peer),
+		GenerationLocal:  c.Local.Generation,
+		GenerationPeer:   c.Peer.Generation,
+		SendTimeout:      e.cfg.SendTimeout,
+		KeepaliveTimeout: c.keepaliveTimeout(),
+		ProbesSent:       c.probesSent,
+		ProbesReceived:   c.probesReceived,
+		KeepalivesSent:   c.keepalivesSent,
+		Since:            c.Since,
+	}
+	s.KeepaliveInterval = keepaliveInterval(s.KeepaliveTimeout)
+	if c.reap != nil {
+		s.Reap = c.reap.State()
+		s.Current = LocatorPair(c.reap.Current())
+	}
+	return s
+}
+
+func infos(s shim6.LocatorSet) []LocatorInfo {
+	is := make([]LocatorInfo, len(s.Locators))
+	for i, l := range s.Locators {
+		is[i] = LocatorInfo(l)
+	}
+	return is
+}
+
+func set(generation uint32, infos []LocatorInfo) shim6.LocatorSet {
+	s := shim6.LocatorSet{Generation: generation}
+	for _, i := range infos {
+		s.Locators = append(s.Locators, shim6.Locator(i))
+	}
+	return s
+}
+
+// onAdopt takes over a context that the kernel kept while nobody ran this engine.
+func (e *Engine) onAdopt(now time.Time, ev AdoptContext) {
+	s := ev.Snapshot
+	if err := e.adoptable(s); err != nil {
+		e.refuse(ReasonBadSnapshot, err.Error())
+		return
+	}
+	k := contextKey{s.ULIDs, s.FII}
+	if old := e.table.byKey[k]; old != nil {
+		e.table.remove(old) // a failure that is remembered
+	}
+	c := &context{inKernel: true, path: s.Current, Context: shim6.Restore(e.params(k), shim6.Restored{
+		TagLocal: s.TagLocal, TagPeer: s.TagPeer,
+		Local: set(s.GenerationLocal, s.LocatorsLocal), Peer: set(s.GenerationPeer, s.LocatorsPeer),
+		Exchange: s.Current, KeepaliveTimeout: s.KeepaliveTimeout, Since: s.Since,
+	})}
+	c.probesSent, c.probesReceived, c.keepalivesSent = s.ProbesSent, s.ProbesReceived, s.KeepalivesSent
+	c.reap = reap.New(e.rng, reap.Pair(s.Current))
+	e.table.add(c)
+	e.table.index(c)
+	e.do(StateChanged{
+		ULIDs: c.ULIDs, TagLocal: c.TagLocal, From: shim6.StateIdle, To: shim6.StateEstablished, Why: "adopted",
+	})
+	e.setCandidates(now, c)
+	if s.Reap != reap.Operational {
+		e.reapDo(now, c, c.reap.Explore(now, "adopted in "+s.Reap.String(), false))
+		return
+	}
+	e.reapDo(now, c, c.reap.Sync())
+}
+
+// adoptable tells why a snapshot cannot be adopted.
+func (e *Engine) adoptable(s Snapshot) error {
+	old := e.table.byKey[contextKey{s.ULIDs, s.FII}]
+	local, peer := set(0, s.LocatorsLocal), set(0, s.LocatorsPeer)
+	switch {
+	case s.State != shim6.StateEstablished:
+		return fmt.Errorf("state %v", s.State)
+	case !s.TagLocal.Valid() || !s.TagPeer.Valid():
+		return errors.New("bad context tag")
+	case !shim6.Usable(s.ULIDs.Local) || !shim6.Usable(s.ULIDs.Peer):
+		return errors.New("bad ULID")
+	case old != nil && old.State().Alive(), e.table.byTag[s.TagLocal] != nil:
+		return fmt.Errorf("context %v is there", s.TagLocal)
+	case len(e.table.byKey) >= e.cfg.Limits.Contexts:
+		return errors.New("too many contexts")
+	case len(s.LocatorsLocal) > shim6.MaxLocators || len(s.LocatorsPeer) > shim6.MaxLocators:
+		return errors.New("too many locators")
+	case !local.Has(s.Current.Local) || s.Current.Peer != s.ULIDs.Peer && !peer.HasVerified(s.Current.Peer):
+		return errors.New("current pair is not of the locators")
+	case !peer.Has(s.ULIDs.Peer):
+		return errors.New("ULID is not among the locators")
+	}
+	for _, l := range append(local.Locators, peer.Locators...) {
+		if !shim6.Usable(l.Addr) {
+			return fmt.Errorf("bad locator %v", l.Addr)
+		}
+	}
+	return nil
+}

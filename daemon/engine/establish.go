@@ -1,0 +1,259 @@
+// SPDX-License-Identifier: MIT
+
+package engine
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"time"
+
+	"shim6/daemon/shim6"
+	"shim6/daemon/wire"
+)
+
+// onTrigger starts an exchange (RFC 5533 section 7.7). A failure that is remembered keeps it from starting.
+func (e *Engine) onTrigger(now time.Time, ev Trigger) {
+	u := ev.ULIDs
+	c := e.table.byKey[contextKey{ulids: u}]
+	switch {
+	case !shim6.Usable(u.Local) || !shim6.Usable(u.Peer):
+		e.refuse(ReasonBadAddress, fmt.Sprintf("trigger for %v and %v", u.Local, u.Peer))
+	case !e.own.Has(u.Local):
+		e.refuse(ReasonNotLocal, fmt.Sprintf("trigger for %v", u.Local))
+	case e.own.Has(u.Peer):
+		e.refuse(ReasonSelf, fmt.Sprintf("trigger for peer %v", u.Peer))
+	case c != nil && c.State().Alive():
+		e.refuse(ReasonContextExists, fmt.Sprintf("trigger for peer %v", u.Peer))
+	case c != nil:
+		e.refuse(ReasonHolddown, fmt.Sprintf("trigger for peer %v", u.Peer))
+	case len(e.table.byKey) >= e.cfg.Limits.Contexts:
+		e.refuse(ReasonContextsFull, "trigger")
+	default:
+		c := e.newContext(contextKey{ulids: u})
+		e.apply(now, c, c.Initiate(now, LocatorPair(u), e.newTag(), e.newNonce()))
+	}
+}
+
+func (e *Engine) newContext(k contextKey) *context {
+	c := &context{Context: shim6.New(e.params(k))}
+	e.table.add(c)
+	return c
+}
+
+func (e *Engine) params(k contextKey) shim6.Params {
+	return shim6.Params{Rand: e.rng, ULIDs: k.ulids, FII: k.fii, SendTimeout: e.cfg.SendTimeout}
+}
+
+// identify tells which context an I1, I2 or I2bis means (RFC 5533 sections 7.9, 7.13 and 7.20), and whether it can be one
+// of ours at all.
+func (e *Engine) identify(p PacketIn, tag wire.ContextTag, o *wire.Options) (k contextKey, ok bool) {
+	k.ulids = ULIDPair(pairOf(p))
+	if o.ULIDs != nil {
+		k.ulids = ULIDPair{Local: o.ULIDs.Receiver, Peer: o.ULIDs.Sender}
+	}
+	if o.FII != nil {
+		k.fii = *o.FII
+	}
+	switch {
+	case !tag.Valid():
+		e.drop(p, ReasonBadTag, "")
+	case !shim6.Usable(k.ulids.Local) || !shim6.Usable(k.ulids.Peer):
+		e.drop(p, ReasonBadAddress, "in ULID pair")
+	case !e.own.Has(k.ulids.Local) || !e.own.Has(p.Dst):
+		e.drop(p, ReasonNotLocal, "")
+	case e.own.Has(k.ulids.Peer):
+		e.drop(p, ReasonSelf, "ULID of the peer is a local locator")
+	default:
+		return k, true
+	}
+	return k, false
+}
+
+// onI1 is RFC 5533 section 7.9.
+func (e *Engine) onI1(now time.Time, p PacketIn, m *wire.I1) {
+	k, ok := e.identify(p, m.InitiatorTag, &m.Options)
+	if !ok {
+		return
+	}
+	if !e.limits.allow(now, limitR1, p.Src) {
+		e.drop(p, ReasonR1Rate, "")
+		return
+	}
+	c := e.table.byKey[k]
+	if c == nil || !c.AnswersI1(pairOf(p), m) {
+		nonce, validator := e.validators.Issue(now, shim6.Binding{
+			Tag: m.InitiatorTag, ULIDs: k.ulids, FII: k.fii, Locators: pairOf(p),
+		})
+		e.send(pairOf(p), &wire.R1{
+			InitNonce: m.InitNonce, RespNonce: nonce, Options: wire.Options{Validator: validator},
+		})
+		return
+	}
+	own := e.announcement(p, k.ulids, func(now time.Time) { e.onI1(now, p, m) })
+	if own == nil {
+		return
+	}
+	if c.State() == shim6.StateEstablished {
+		e.reapDo(now, c, c.reap.ControlReceived(now))
+	}
+	e.apply(now, c, c.I1(pairOf(p), m, own))
+}
+
+// onR1 is RFC 5533 section 7.11.
+func (e *Engine) onR1(now time.Time, p PacketIn, m *wire.R1) {
+	c := e.table.byNonce[m.InitNonce]
+	switch {
+	case c == nil, pairOf(p) != c.Exchange && (!c.Peer.HasVerified(p.Src) || !c.Local.Has(p.Dst)):
+		e.drop(p, ReasonNoContext, "R1")
+		return
+	case c.State() != shim6.StateI1Sent:
+		e.drop(p, ReasonWrongState, "R1 in "+c.State().String())
+		return
+	}
+	own := e.announcement(p, c.ULIDs, func(now time.Time) { e.onR1(now, p, m) })
+	if own == nil {
+		return
+	}
+	acts, err := c.R1(now, pairOf(p), m, own)
+	if err != nil {
+		e.drop(p, ReasonTooLong, err.Error())
+	}
+	e.apply(now, c, acts)
+}
+
+// onI2 is RFC 5533 section 7.13.
+func (e *Engine) onI2(now time.Time, p PacketIn, m *wire.I2) {
+	k, ok := e.identify(p, m.InitiatorTag, &m.Options)
+	if !ok || !e.validated(now, p, m.RespNonce, m.Validator, shim6.Binding{
+		Tag: m.InitiatorTag, ULIDs: k.ulids, FII: k.fii, Locators: pairOf(p),
+	}) {
+		return
+	}
+	e.request(now, p, k, shim6.Request{
+		Pair: pairOf(p), Tag: m.InitiatorTag, InitNonce: m.InitNonce, Offer: shim6.NewOffer(&m.Options), Why: "I2 received",
+	})
+}
+
+// validated tells whether a Responder Validator is one of ours, not too old, and for this very message.
+func (e *Engine) validated(now time.Time, p PacketIn, nonce uint32, validator []byte, b shim6.Binding) bool {
+	switch e.validators.Check(now, nonce, validator, b) {
+	case shim6.StaleNonce:
+		e.drop(p, ReasonStaleNonce, "")
+	case shim6.WrongValidator:
+		e.drop(p, ReasonBadValidator, "")
+	default:
+		return true
+	}
+	return false
+}
+
+// request checks an I2 or I2bis whose validator is good, and has the rest of it verified.
+func (e *Engine) request(now time.Time, p PacketIn, k contextKey, r shim6.Request) {
+	if !e.checkOffer(now, p, k.ulids.Peer, r.Offer) {
+		return
+	}
+	c := e.table.byKey[k]
+	switch {
+	case !e.sourceFits(c, k, r):
+		e.drop(p, ReasonNotALocator, r.Why)
+	case c == nil && len(e.table.byKey) >= e.cfg.Limits.Contexts:
+		e.drop(p, ReasonContextsFull, r.Why)
+	case c != nil && c.Accepted(r), !r.Offer.NeedsVerification():
+		e.accept(now, p, k, r)
+	default:
+		e.verify(now, &verification{packet: p, key: k, request: &r, offer: r.Offer})
+	}
+}
+
+// sourceFits tells whether the source of an I2 or I2bis is the claimed ULID, or a locator that the list in it names, or
+// where there is none that is known to be the peer's. RFC 5533 section 7.13 asks for that where there is a context; without one, anybody
+// could claim a ULID from anywhere.
+func (e *Engine) sourceFits(c *context, k contextKey, r shim6.Request) bool {
+	src := r.Pair.Peer
+	if src == k.ulids.Peer || r.Offer.Names(src) {
+		return true
+	}
+	return r.Offer.List == nil && c != nil && c.Peer.HasVerified(src)
+}
+
+// accept takes over an I2 or I2bis that passed every check, making the context where there is none.
+func (e *Engine) accept(now time.Time, p PacketIn, k contextKey, r shim6.Request) {
+	own := e.announcement(p, k.ulids, func(now time.Time) { e.accept(now, p, k, r) })
+	if own == nil {
+		return
+	}
+	c := e.table.byKey[k]
+	switch {
+	case !e.sourceFits(c, k, r):
+		e.drop(p, ReasonNotALocator, r.Why)
+		return
+	case c == nil && len(e.table.byKey) >= e.cfg.Limits.Contexts:
+		e.drop(p, ReasonContextsFull, r.Why)
+		return
+	case c == nil:
+		c = e.newContext(k)
+	}
+	if !c.State().Alive() {
+		c.TagLocal = e.newTag()
+	}
+	e.endConfusion(now, c, r.Tag, r.Offer)
+	e.apply(now, c, c.Accept(now, r, own))
+}
+
+// onR2 is RFC 5533 section 7.16.
+func (e *Engine) onR2(now time.Time, p PacketIn, m *wire.R2) {
+	c := e.table.byNonce[m.InitNonce]
+	switch {
+	case c == nil || !c.AwaitsR2(pairOf(p), m):
+		e.drop(p, ReasonNoContext, "R2")
+		return
+	case !m.ResponderTag.Valid():
+		e.drop(p, ReasonBadTag, "R2")
+		return
+	}
+	offer := shim6.NewOffer(&m.Options)
+	if !e.checkOffer(now, p, c.ULIDs.Peer, offer) {
+		return
+	}
+	switch {
+	case !c.PeerWith(offer).HasVerified(p.Src):
+		e.drop(p, ReasonNotALocator, "R2")
+	case offer.NeedsVerification():
+		e.verify(now, &verification{packet: p, key: c.key(), r2: m, offer: offer})
+	default:
+		e.complete(now, c, m, offer)
+	}
+}
+
+// complete ends the exchange with a verified R2.
+func (e *Engine) complete(now time.Time, c *context, m *wire.R2, offer shim6.Offer) {
+	e.endConfusion(now, c, m.ResponderTag, offer)
+	e.apply(now, c, c.R2(now, m, offer))
+}
+
+// checkOffer refuses what no verification could make good. Faults of one locator are told to the peer (RFC 5533 section
+// 7.2).
+func (e *Engine) checkOffer(now time.Time, p PacketIn, ulid netip.Addr, o shim6.Offer) bool {
+	fault, locator := o.Check(ulid)
+	if fault == shim6.FaultNone {
+		return true
+	}
+	e.drop(p, Reason(fault), "")
+	if locator >= 0 {
+		e.sendError(now, p, wire.CodeVerificationFailed, o.List.MethodOffset(locator))
+	}
+	return false
+}
+
+// endConfusion removes contexts that the peer must have lost, since it uses their tag for another one (RFC 5533 section
+// 7.15).
+func (e *Engine) endConfusion(now time.Time, c *context, tag wire.ContextTag, offer shim6.Offer) {
+	peer := c.PeerWith(offer)
+	for _, old := range slices.Clone(e.table.byPeerTag[tag]) {
+		inUse := old.State() == shim6.StateEstablished || old.State() == shim6.StateI2bisSent
+		if old != c && inUse && old.Peer.Overlaps(peer) {
+			e.apply(now, old, old.Close(now, "context confusion"))
+		}
+	}
+}

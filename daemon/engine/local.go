@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: MIT
+
+package engine
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"shim6/daemon/shim6"
+)
+
+// A waiting is what is to be done once a signature of ours is there.
+type waiting struct {
+	sig   *shim6.Signature
+	again func(now time.Time)
+}
+
+// announcement gives what to tell peers about our ULID of a pair. While its signature is being made there is none, and
+// again is called when that ends.
+func (e *Engine) announcement(p PacketIn, ulids ULIDPair, again func(now time.Time)) *shim6.Announcement {
+	own := e.own.For(ulids.Local)
+	switch {
+	case own == nil:
+		e.drop(p, ReasonNotLocal, "")
+	case own.Ready():
+		return own
+	case len(e.waiting) >= e.cfg.Limits.Waiting:
+		e.drop(p, ReasonWaitingFull, "")
+	default:
+		e.waiting = append(e.waiting, waiting{own.Sig, again})
+	}
+	return nil
+}
+
+// wake lets go on what waits for a signature; some of it may come to wait again.
+func (e *Engine) wake(now time.Time, which func(*shim6.Signature) bool) {
+	var ready []waiting
+	e.waiting = slices.DeleteFunc(e.waiting, func(w waiting) bool {
+		if which(w.sig) {
+			ready = append(ready, w)
+			return true
+		}
+		return false
+	})
+	for _, w := range ready {
+		w.again(now)
+	}
+}
+
+func (e *Engine) onSignDone(now time.Time, ev SignDone) {
+	sig := e.signing[ev.ID]
+	if sig == nil {
+		e.refuse(ReasonUnknownID, "signature")
+		return
+	}
+	delete(e.signing, ev.ID)
+	value := ev.Signature
+	if ev.Err != nil {
+		e.refuse(ReasonSignFailed, fmt.Sprintf("key %s: %v", sig.KeyID, ev.Err))
+		value = nil
+	}
+	e.own.Signed(sig, value)
+	e.wake(now, func(s *shim6.Signature) bool { return s == sig })
+}
+
+// onLocalLocators replaces the local locators. New ones are announced in later exchanges; the loss of a current one starts
+// an exploration at once (RFC 5534 section 3.1).
+func (e *Engine) onLocalLocators(now time.Time, ev LocalLocators) {
+	var own []shim6.LocalLocator
+	for _, l := range ev.Locators {
+		known := slices.ContainsFunc(own, func(o shim6.LocalLocator) bool { return o.Addr == l.Addr })
+		switch {
+		case !shim6.Usable(l.Addr):
+			e.refuse(ReasonOwnLocator, fmt.Sprintf("%v is not a global unicast address", l.Addr))
+		case !known && len(own) == shim6.MaxLocators:
+			e.refuse(ReasonOwnLocator, fmt.Sprintf("%v is one too many", l.Addr))
+		case !known:
+			own = append(own, shim6.LocalLocator(l))
+		}
+	}
+	sign, problems := e.own.Update(own)
+	for _, p := range problems {
+		e.refuse(ReasonOwnParameters, fmt.Sprintf("%v: %v", p.Addr, p.Err))
+	}
+	for _, sig := range sign {
+		id := e.newID()
+		e.signing[id] = sig
+		e.do(Sign{ID: id, KeyID: sig.KeyID, Data: sig.Data})
+	}
+	e.wake(now, func(*shim6.Signature) bool { return true })
+	for _, c := range e.table.all() {
+		if c.State() != shim6.StateEstablished {
+			continue
+		}
+		e.setCandidates(now, c)
+		if !e.own.Has(c.reap.Current().Local) {
+			e.reapDo(now, c, c.reap.Explore(now, "local locator gone", false))
+		}
+	}
+}

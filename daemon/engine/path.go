@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: MIT
+
+package engine
+
+import (
+	"net/netip"
+	"time"
+
+	"shim6/daemon/reap"
+	"shim6/daemon/shim6"
+	"shim6/daemon/wire"
+)
+
+// reapDo carries out what a REAP machine wants, in its order.
+func (e *Engine) reapDo(now time.Time, c *context, acts []reap.Action) {
+	for _, a := range acts {
+		switch a := a.(type) {
+		case reap.SendProbe:
+			a.Probe.ReceiverTag = c.TagPeer
+			if e.send(LocatorPair(a.Pair), a.Probe) {
+				c.probesSent++
+				e.do(ProbeSent{
+					ULIDs: c.ULIDs, TagLocal: c.TagLocal, Pair: LocatorPair(a.Pair), State: reap.State(a.Probe.State),
+					Nonce: a.Probe.Sent[0].Nonce,
+				})
+			}
+		case reap.SendKeepalive:
+			if e.send(LocatorPair(a.Pair), &wire.Keepalive{ReceiverTag: c.TagPeer}) {
+				c.keepalivesSent++
+			}
+		case reap.SetTimers:
+			e.do(SetReap{Tag: c.TagLocal, Epoch: a.Epoch, State: a.State, Send: a.Send, Keepalive: a.Keepalive})
+		case reap.StateChanged:
+			e.do(ReapChanged{ULIDs: c.ULIDs, TagLocal: c.TagLocal, From: a.From, To: a.To, Why: a.Why})
+		case reap.PathChanged:
+			if c.path != LocatorPair(a.To) {
+				e.program(c)
+			}
+			e.do(PathChanged{ULIDs: c.ULIDs, TagLocal: c.TagLocal, From: LocatorPair(a.From), To: LocatorPair(a.To)})
+		case reap.Answered:
+			c.Peer.MarkProbed(a.Pair.Peer)
+		case reap.Refused:
+			e.refuse(reasonOf(a.Why), a.Detail)
+		}
+	}
+	e.table.schedule(c)
+}
+
+// setCandidates tells REAP what it may probe: those announced local locators that are there now, and verified locators of
+// the peer that are not ours.
+func (e *Engine) setCandidates(now time.Time, c *context) {
+	var local, peer []netip.Addr
+	for _, l := range c.Local.Locators {
+		if e.own.Has(l.Addr) {
+			local = append(local, l.Addr)
+		}
+	}
+	for _, l := range c.Peer.Locators {
+		if l.Verified && !e.own.Has(l.Addr) {
+			peer = append(peer, l.Addr)
+		}
+	}
+	e.reapDo(now, c, c.reap.SetCandidates(now, local, peer))
+}
+
+// onContextGone gives the kernel back what somebody else took from it.
+func (e *Engine) onContextGone(now time.Time, ev ContextGone) {
+	c := e.find(ev.Tag, "context gone")
+	if c == nil {
+		return
+	}
+	c.inKernel = false
+	if c.State() != shim6.StateEstablished {
+		e.refuse(ReasonWrongState, "context gone: context in "+c.State().String())
+		return
+	}
+	e.program(c)
+	e.reapDo(now, c, c.reap.Sync())
+}
+
+func (e *Engine) onKeepalive(now time.Time, c *context) {
+	e.reapDo(now, c, c.reap.Keepalive(now))
+}
+
+func (e *Engine) onProbe(now time.Time, p PacketIn, c *context, m *wire.Probe) {
+	pair := pairOf(p)
+	c.probesReceived++
+	e.do(ProbeReceived{
+		ULIDs: c.ULIDs, TagLocal: c.TagLocal, Pair: pair, State: reap.State(m.State), Reports: len(m.Received),
+	})
+	e.reapDo(now, c, c.reap.Probe(now, reap.Pair(pair), m))
+}

@@ -1,0 +1,181 @@
+// SPDX-License-Identifier: MIT
+
+package engine
+
+import (
+	"cmp"
+	"container/heap"
+	"slices"
+	"time"
+
+	"shim6/daemon/reap"
+	"shim6/daemon/shim6"
+	"shim6/daemon/wire"
+)
+
+// A contextKey is what a context is known by (RFC 5533 section 12.4).
+type contextKey struct {
+	ulids ULIDPair
+	fii   uint32
+}
+
+// A context is a ULID-pair context with its REAP state and its places in the table.
+type context struct {
+	*shim6.Context
+	reap     *reap.Machine // nil until the context was established
+	inKernel bool
+	path     LocatorPair // that the kernel was given
+
+	probesSent, probesReceived, keepalivesSent uint64
+
+	seq      uint64 // order of creation
+	tag      wire.ContextTag
+	peerTag  wire.ContextTag
+	nonce    uint32
+	deadline time.Time
+	at       int // in the queue, -1 for not
+}
+
+func (c *context) key() contextKey { return contextKey{c.ULIDs, c.FII} }
+
+// keepaliveTimeout is the peer's Send Timeout, as far as it told (RFC 5534 section 7).
+func (c *context) keepaliveTimeout() time.Duration {
+	if c.KeepaliveTimeout == 0 {
+		return reap.DefaultSendTimeout
+	}
+	return c.KeepaliveTimeout
+}
+
+// keepaliveInterval is a third of the Keepalive Timeout, so that one Keepalive may be lost (RFC 5534 section 7).
+func keepaliveInterval(timeout time.Duration) time.Duration { return timeout / 3 }
+
+// A table holds the contexts, found by whatever packets name them by.
+type table struct {
+	seq       uint64
+	byKey     map[contextKey]*context
+	byTag     map[wire.ContextTag]*context
+	byNonce   map[uint32]*context
+	byPeerTag map[wire.ContextTag][]*context
+	queue     queue
+}
+
+func newTable() *table {
+	return &table{
+		byKey:     map[contextKey]*context{},
+		byTag:     map[wire.ContextTag]*context{},
+		byNonce:   map[uint32]*context{},
+		byPeerTag: map[wire.ContextTag][]*context{},
+	}
+}
+
+func (t *table) add(c *context) {
+	t.seq++
+	c.seq, c.at = t.seq, -1
+	t.byKey[c.key()] = c
+}
+
+// index brings the table up to date with a context that may have changed.
+func (t *table) index(c *context) {
+	state := c.State()
+	tag, nonce, peerTag := c.TagLocal, c.InitNonce, c.TagPeer
+	if !state.Alive() {
+		tag, peerTag = 0, 0
+	}
+	if state != shim6.StateI1Sent && state != shim6.StateI2Sent && state != shim6.StateI2bisSent {
+		nonce = 0
+	}
+	if c.tag != tag {
+		delete(t.byTag, c.tag)
+		if c.tag = tag; tag != 0 {
+			t.byTag[tag] = c
+		}
+	}
+	if c.nonce != nonce {
+		delete(t.byNonce, c.nonce)
+		if c.nonce = nonce; nonce != 0 {
+			t.byNonce[nonce] = c
+		}
+	}
+	if c.peerTag != peerTag {
+		t.dropPeerTag(c)
+		if c.peerTag = peerTag; peerTag != 0 {
+			t.byPeerTag[peerTag] = append(t.byPeerTag[peerTag], c)
+		}
+	}
+	t.schedule(c)
+}
+
+func (t *table) dropPeerTag(c *context) {
+	rest := slices.DeleteFunc(t.byPeerTag[c.peerTag], func(d *context) bool { return d == c })
+	if t.byPeerTag[c.peerTag] = rest; len(rest) == 0 {
+		delete(t.byPeerTag, c.peerTag)
+	}
+}
+
+func (t *table) remove(c *context) {
+	delete(t.byKey, c.key())
+	delete(t.byTag, c.tag)
+	delete(t.byNonce, c.nonce)
+	t.dropPeerTag(c)
+	if c.at >= 0 {
+		heap.Remove(&t.queue, c.at)
+	}
+}
+
+// all lists the contexts in the order of creation.
+func (t *table) all() []*context {
+	cs := make([]*context, 0, len(t.byKey))
+	for _, c := range t.byKey {
+		cs = append(cs, c)
+	}
+	slices.SortFunc(cs, func(a, b *context) int { return cmp.Compare(a.seq, b.seq) })
+	return cs
+}
+
+// schedule puts a context in its place in the queue of deadlines.
+func (t *table) schedule(c *context) {
+	d := c.Deadline()
+	if c.reap != nil && c.State() == shim6.StateEstablished {
+		if r := c.reap.Deadline(); !r.IsZero() && (d.IsZero() || r.Before(d)) {
+			d = r
+		}
+	}
+	c.deadline = d
+	switch {
+	case d.IsZero() && c.at >= 0:
+		heap.Remove(&t.queue, c.at)
+	case d.IsZero():
+	case c.at >= 0:
+		heap.Fix(&t.queue, c.at)
+	default:
+		heap.Push(&t.queue, c)
+	}
+}
+
+// A queue is a heap of contexts, the earliest deadline first, among equal ones the oldest context.
+type queue []*context
+
+func (q queue) Len() int { return len(q) }
+func (q queue) Less(i, j int) bool {
+	if c := q[i].deadline.Compare(q[j].deadline); c != 0 {
+		return c < 0
+	}
+	return q[i].seq < q[j].seq
+}
+func (q queue) Swap(i, j int) {
+	q[i], q[j] = q[j], q[i]
+	q[i].at, q[j].at = i, j
+}
+func (q *queue) Push(x any) {
+	c := x.(*context)
+	c.at = len(*q)
+	*q = append(*q, c)
+}
+func (q *queue) Pop() any {
+	old := *q
+	c := old[len(old)-1]
+	old[len(old)-1] = nil
+	*q = old[:len(old)-1]
+	c.at = -1
+	return c
+}

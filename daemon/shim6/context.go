@@ -1,0 +1,193 @@
+// SPDX-License-Identifier: MIT
+
+// Package shim6 is the state of a ULID-pair context and how it is agreed on with the peer (RFC 5533). It is pure: time
+// comes in as an argument, randomness from a generator that is given, and what is to be done comes back as a list of
+// actions.
+package shim6
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"net/netip"
+	"time"
+
+	"shim6/daemon/wire"
+)
+
+// A ULIDPair is the pair of upper-layer identifiers of a context.
+type ULIDPair struct {
+	Local, Peer netip.Addr
+}
+
+// A LocatorPair is a pair of locators: one of ours, used as source, and one of the peer's, used as destination.
+type LocatorPair struct {
+	Local, Peer netip.Addr
+}
+
+// A State is a state of RFC 5533 section 6.2.
+type State uint8
+
+// The states of a context.
+const (
+	StateIdle State = iota
+	StateI1Sent
+	StateI2Sent
+	StateEstablished
+	StateI2bisSent
+	StateEFailed
+	StateNoSupport
+)
+
+// String gives the name of the RFC.
+func (s State) String() string {
+	switch s {
+	case StateIdle:
+		return "IDLE"
+	case StateI1Sent:
+		return "I1-SENT"
+	case StateI2Sent:
+		return "I2-SENT"
+	case StateEstablished:
+		return "ESTABLISHED"
+	case StateI2bisSent:
+		return "I2BIS-SENT"
+	case StateEFailed:
+		return "E-FAILED"
+	case StateNoSupport:
+		return "NO-SUPPORT"
+	}
+	return fmt.Sprintf("state %d", uint8(s))
+}
+
+// Alive tells whether an exchange runs or has come to its end: a context in another state is as good as none, but for
+// being remembered (RFC 5533 section 6.2).
+func (s State) Alive() bool {
+	return s != StateIdle && s != StateEFailed && s != StateNoSupport
+}
+
+// A Context is a ULID-pair context. Its exported fields are for reading; its methods return what is to be done, in order.
+type Context struct {
+	ULIDs             ULIDPair
+	FII               uint32
+	TagLocal, TagPeer wire.ContextTag
+	Local, Peer       LocatorSet
+	Exchange          LocatorPair   // of the last exchange: where its messages went
+	InitNonce         uint32        // ours, where we are the initiator
+	KeepaliveTimeout  time.Duration // that the peer asked for, zero for none
+	Since             time.Time     // when State was entered
+
+	rng         *rand.Rand
+	sendTimeout *uint16 // to be announced
+	state       State
+	deadline    time.Time
+	held        wire.Message // sent, and to be sent again until it is answered
+	retries     int
+	fallbacks   int
+	nudged      time.Time
+	digest      Digest // of the offer in force
+	out         []Action
+}
+
+// Params are what a Context starts with.
+type Params struct {
+	Rand        *rand.Rand
+	ULIDs       ULIDPair
+	FII         uint32
+	SendTimeout time.Duration // ours; announced to the peer unless it is the default (RFC 5534 section 5.3)
+}
+
+// New makes a Context in IDLE.
+func New(p Params) *Context {
+	return &Context{
+		ULIDs: p.ULIDs, FII: p.FII,
+		Local:       LocatorSet{Locators: []Locator{{Addr: p.ULIDs.Local, Verified: true}}},
+		Peer:        LocatorSet{Locators: []Locator{{Addr: p.ULIDs.Peer, Verified: true}}},
+		rng:         p.Rand,
+		sendTimeout: announcedTimeout(p.SendTimeout),
+	}
+}
+
+// A Restored is what Restore needs beside Params.
+type Restored struct {
+	TagLocal, TagPeer wire.ContextTag
+	Local, Peer       LocatorSet
+	Exchange          LocatorPair
+	KeepaliveTimeout  time.Duration
+	Since             time.Time
+}
+
+// Restore makes a Context in ESTABLISHED from what an earlier one was.
+func Restore(p Params, r Restored) *Context {
+	c := New(p)
+	c.TagLocal, c.TagPeer = r.TagLocal, r.TagPeer
+	c.Local, c.Peer = r.Local, r.Peer
+	c.Exchange = r.Exchange
+	c.KeepaliveTimeout = r.KeepaliveTimeout
+	c.Since = r.Since
+	c.state = StateEstablished
+	return c
+}
+
+// State gives the state.
+func (c *Context) State() State { return c.state }
+
+// Deadline is when Expire must be called; zero means never.
+func (c *Context) Deadline() time.Time { return c.deadline }
+
+// Close forgets the exchange, so that the context may be dropped.
+func (c *Context) Close(now time.Time, why string) []Action {
+	c.stop()
+	c.setState(now, StateIdle, why)
+	return c.take()
+}
+
+// NotSupported remembers that the peer does not speak Shim6 (RFC 5533 section 7.8).
+func (c *Context) NotSupported(now time.Time, why string) []Action {
+	if c.state == StateI1Sent {
+		c.giveUp(now, StateNoSupport, ICMPHolddownTime, why)
+	}
+	return c.take()
+}
+
+// giveUp remembers for some time that there is nobody to talk to.
+func (c *Context) giveUp(now time.Time, to State, hold time.Duration, why string) {
+	c.stop()
+	c.setState(now, to, why)
+	c.deadline = now.Add(hold)
+}
+
+// stop ends what is repeated.
+func (c *Context) stop() {
+	c.held, c.deadline, c.retries = nil, time.Time{}, 0
+}
+
+func (c *Context) setState(now time.Time, to State, why string) {
+	if to == c.state {
+		return
+	}
+	c.do(Changed{From: c.state, To: to, Why: why})
+	c.state, c.Since = to, now
+}
+
+func (c *Context) send(pair LocatorPair, m wire.Message) { c.do(Send{pair, m}) }
+
+func (c *Context) do(a Action) { c.out = append(c.out, a) }
+
+func (c *Context) take() []Action {
+	out := c.out
+	c.out = nil
+	return out
+}
+
+// addressing gives the options that name the context where the addresses of the packet do not (RFC 5533 sections 5.4,
+// 5.6, 5.9).
+func (c *Context) addressing(pair LocatorPair) wire.Options {
+	var o wire.Options
+	if LocatorPair(c.ULIDs) != pair {
+		o.ULIDs = &wire.ULIDPairOption{Sender: c.ULIDs.Local, Receiver: c.ULIDs.Peer}
+	}
+	if c.FII != 0 {
+		o.FII = &c.FII
+	}
+	return o
+}

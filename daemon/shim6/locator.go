@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: MIT
+
+package shim6
+
+import (
+	"net/netip"
+	"slices"
+
+	"shim6/daemon/wire"
+)
+
+// A LocatorSet is the locators of one host in a context: Ls(local) or Ls(peer) of RFC 5533 section 6.1.
+type LocatorSet struct {
+	Generation uint32
+	Locators   []Locator
+}
+
+// A Locator is one entry of a LocatorSet.
+type Locator struct {
+	Addr     netip.Addr
+	Method   wire.VerificationMethod // zero for a ULID that no list names
+	Verified bool                    // the method's check passed, or the locator is the ULID
+	Probed   bool                    // a probe was answered on it
+	Broken   bool                    // the peer says that it does not work
+}
+
+// Has tells whether an address is in the set.
+func (s LocatorSet) Has(a netip.Addr) bool { return s.find(a) >= 0 }
+
+// HasVerified tells whether an address is in the set and may be a destination.
+func (s LocatorSet) HasVerified(a netip.Addr) bool {
+	i := s.find(a)
+	return i >= 0 && s.Locators[i].Verified
+}
+
+// Overlaps tells whether two sets share a locator.
+func (s LocatorSet) Overlaps(t LocatorSet) bool {
+	return slices.ContainsFunc(s.Locators, func(l Locator) bool { return t.Has(l.Addr) })
+}
+
+// MarkProbed remembers that a probe was answered on a locator.
+func (s LocatorSet) MarkProbed(a netip.Addr) {
+	if i := s.find(a); i >= 0 {
+		s.Locators[i].Probed = true
+	}
+}
+
+// Addrs gives the addresses in the order of the set.
+func (s LocatorSet) Addrs() []netip.Addr {
+	as := make([]netip.Addr, len(s.Locators))
+	for i, l := range s.Locators {
+		as[i] = l.Addr
+	}
+	return as
+}
+
+func (s LocatorSet) find(a netip.Addr) int {
+	return slices.IndexFunc(s.Locators, func(l Locator) bool { return l.Addr == a })
+}
+
+var siteLocal = netip.MustParsePrefix("fec0::/10")
+
+// Usable tells whether an address may be a locator: an IPv6 unicast address of global or unique local scope
+// (RFC 5534 section 3.1).
+func Usable(a netip.Addr) bool {
+	return a.Is6() && !a.Is4In6() && a.Zone() == "" && a.IsGlobalUnicast() && !siteLocal.Contains(a)
+}
