@@ -1,0 +1,331 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The netfilter hooks that bring packets to contexts. They are registered in a namespace on first use.
+ *
+ * Sending is hooked at LOCAL_OUT behind everybody else, so that firewalls and connection tracking see ULIDs; IPsec
+ * policies act on ULIDs too, and their packet comes back here. Receiving is hooked before defragmentation: the peer puts
+ * the Payload Extension Header into each fragment (RFC 5533 section 4.6), and once it is gone, what follows is under
+ * ULIDs. This hook sees packets in transit too, and lets everything pass that is not surely for a context.
+ */
+#include <linux/icmpv6.h>
+#include <linux/netfilter.h>
+#include <linux/netfilter_ipv6.h>
+#include <net/ip6_route.h>
+#include <net/ipv6.h>
+#include <net/ipv6_stubs.h>
+#include <net/ndisc.h>
+
+#include "compat.h"
+#include "shim6.h"
+
+static bool is_ndisc(const struct sk_buff *skb, const struct ipv6hdr *ip6h)
+{
+	u8 _type;
+	const u8 *type;
+
+	if (ip6h->nexthdr != IPPROTO_ICMPV6)
+		return false;
+	type = skb_header_pointer(skb, skb_network_offset(skb) + sizeof(*ip6h), sizeof(_type), &_type);
+	return !type || (*type >= NDISC_ROUTER_SOLICITATION && *type <= NDISC_REDIRECT);
+}
+
+/* The route between the path's locators, with a reference; IPsec policy for the locators is in it. */
+static struct dst_entry *path_route(struct net *net, struct shim6_path *path)
+{
+	struct in6_addr saddr;
+	struct dst_entry *dst;
+	struct flowi6 fl6 = {
+		.flowi6_proto = SHIM6_IPPROTO,
+		.saddr = path->locators.local,
+		.daddr = path->locators.peer,
+	};
+
+	local_bh_disable();
+	dst = dst_cache_get_ip6(&path->cache, &saddr);
+	if (!dst) {
+		dst = ip6_dst_lookup_flow(net, NULL, &fl6, NULL);
+		/* A bundle of IPsec is not told when its device goes. */
+		if (!IS_ERR(dst) && !dst_xfrm(dst))
+			dst_cache_set_ip6(&path->cache, dst, &fl6.saddr);
+	}
+	local_bh_enable();
+	return dst;
+}
+
+/* Put locators in place of ULIDs and route by them. On error the packet is still the caller's. */
+static int rewrite(struct shim6_net *sn, struct sk_buff *skb, struct xfrm_state *x, struct dst_entry *dst)
+{
+	unsigned int need = SHIM6_HDR_LEN + LL_RESERVED_SPACE(dst_dev(dst)) + dst->header_len;
+	int err;
+
+	if (skb_cow_head(skb, need)) {
+		shim6_count(sn, SHIM6_STAT_TX_NO_MEMORY);
+		return -ENOMEM;
+	}
+	err = shim6_output(x, skb);
+	if (err) {
+		shim6_count(sn, SHIM6_STAT_TX_TOO_BIG);
+		return err;
+	}
+	if (skb_dst(skb) != dst) {
+		skb_dst_drop(skb);
+		skb_dst_set(skb, dst_clone(dst));
+	}
+	shim6_count(sn, SHIM6_STAT_TX_REWRITTEN);
+	return 0;
+}
+
+/* One fragment, still between ULIDs, with the route of the locators. The context is looked up again. */
+static int send_fragment(struct net *net, struct sock *sk, struct sk_buff *skb)
+{
+	struct shim6_net *sn = shim6_net(net);
+	const struct shim6_paths *paths;
+	struct shim6_node *node;
+	int err = -ESRCH;
+
+	rcu_read_lock();
+	node = shim6_node_find(sn, &ipv6_hdr(skb)->saddr, &ipv6_hdr(skb)->daddr);
+	if (node && node->is_ctx) {
+		paths = rcu_dereference(shim6_node_ctx(node)->paths);
+		err = rewrite(sn, skb, paths->out, skb_dst(skb));
+	}
+	rcu_read_unlock();
+	if (err) {
+		kfree_skb(skb);
+		return err;
+	}
+	IP6CB(skb)->frag_max_size = 0;
+	return dst_output(net, sk, skb);
+}
+
+/*
+ * Too big for the path: tell the sender's transport at once. Refusing the packet instead would look to TCP as if it had
+ * not been sent, and cost a probe timeout.
+ */
+static void too_big(struct shim6_net *sn, struct sk_buff *skb, unsigned int mtu)
+{
+	skb->dev = skb_dst_dev(skb);
+	skb_dst_update_pmtu_no_confirm(skb, mtu);
+	icmpv6_send(skb, ICMPV6_PKT_TOOBIG, 0, mtu);
+	shim6_count(sn, SHIM6_STAT_TX_TOO_BIG);
+	kfree_skb(skb);
+}
+
+static void send_segments(struct shim6_net *sn, struct sk_buff *skb, struct xfrm_state *x,
+			  struct dst_entry *dst, const struct nf_hook_state *state)
+{
+	struct sk_buff *segs, *next;
+
+	/* The route's device may have no part in it: its features are seen to when each segment is sent. */
+	skb->dev = dst_dev(dst);
+	segs = __skb_gso_segment(skb, NETIF_F_SG | NETIF_F_HW_CSUM, false);
+	if (IS_ERR_OR_NULL(segs)) {
+		shim6_count(sn, SHIM6_STAT_TX_NO_MEMORY);
+		kfree_skb(skb);
+		return;
+	}
+	consume_skb(skb);
+	skb_list_walk_safe(segs, skb, next) {
+		skb_mark_not_on_list(skb);
+		if (rewrite(sn, skb, x, dst))
+			kfree_skb(skb);
+		else
+			state->okfn(state->net, state->sk, skb);
+	}
+}
+
+/* Send between the path's locators what is addressed to ULIDs. */
+static unsigned int send_rewritten(struct shim6_net *sn, struct sk_buff *skb, struct xfrm_state *x,
+				   struct shim6_path *path, const struct nf_hook_state *state)
+{
+	unsigned int verdict = NF_STOLEN, mtu, room;
+	struct dst_entry *dst;
+	bool gso = skb_is_gso(skb);
+
+	dst = path_route(state->net, path);
+	if (IS_ERR(dst)) {
+		/* A failed path is for REAP to mend; an error would make applications give up before. */
+		shim6_count(sn, SHIM6_STAT_TX_NO_ROUTE);
+		kfree_skb(skb);
+		return NF_STOLEN;
+	}
+
+	/* IPv6 cannot be told of less than its minimum: in between, the rewritten packet is fragmented. */
+	mtu = dst_mtu(dst);
+	room = max_t(unsigned int, mtu - SHIM6_HDR_LEN, IPV6_MIN_MTU);
+	if (gso ? !skb_gso_validate_network_len(skb, room) : skb->len > room) {
+		if (gso || !skb->ignore_df) {
+			too_big(sn, skb, room);
+			goto out;
+		}
+		if (room + SHIM6_HDR_LEN <= mtu) {
+			IP6CB(skb)->frag_max_size = room;
+			skb_dst_drop(skb);
+			skb_dst_set(skb, dst_clone(dst));
+			ipv6_stub->ipv6_fragment(state->net, state->sk, skb, send_fragment);
+			goto out;
+		}
+	}
+	if (room + SHIM6_HDR_LEN > mtu)
+		skb->ignore_df = 1;
+
+	/* A receiver without this module's offload, such as a host for its guest, drops a whole one. */
+	if (gso && (READ_ONCE(sn->gso_mode) == SHIM6_GSO_SEGMENT ||
+		    skb->len > IPV6_MAXPLEN - SHIM6_HDR_LEN)) {
+		send_segments(sn, skb, x, dst, state);
+		goto out;
+	}
+
+	if (rewrite(sn, skb, x, dst))
+		kfree_skb(skb);
+	else
+		verdict = NF_ACCEPT;
+out:
+	dst_release(dst);
+	return verdict;
+}
+
+static unsigned int local_out(void *priv, struct sk_buff *skb, const struct nf_hook_state *state)
+{
+	struct shim6_net *sn = shim6_net(state->net);
+	const struct ipv6hdr *ip6h = ipv6_hdr(skb);
+	struct shim6_paths *paths;
+	struct shim6_path *path;
+	struct shim6_node *node;
+	struct shim6_ctx *ctx;
+
+	if (!atomic_read(&sn->by_ulid.nelems) && !rcu_access_pointer(sn->heuristic))
+		return NF_ACCEPT;
+	/* What IPsec will protect comes again when it has; control messages have their locators. */
+	if (dst_xfrm(skb_dst(skb)) || ip6h->nexthdr == SHIM6_IPPROTO || ipv6_addr_is_multicast(&ip6h->daddr) ||
+	    state->out->flags & IFF_LOOPBACK || is_ndisc(skb, ip6h))
+		return NF_ACCEPT;
+
+	node = shim6_node_find(sn, &ip6h->saddr, &ip6h->daddr);
+	if (!node) {
+		shim6_flow_create(sn, &ip6h->saddr, &ip6h->daddr, skb);
+		return NF_ACCEPT;
+	}
+	if (!node->is_ctx) {
+		shim6_flow_note(sn, node, skb, true);
+		return NF_ACCEPT;
+	}
+	ctx = shim6_node_ctx(node);
+	paths = rcu_dereference(ctx->paths);
+	shim6_note_tx(ctx, paths, skb);
+	path = shim6_path_select(sn, paths, skb->mark);
+	if (!path->rewrite)
+		return NF_ACCEPT;
+	return send_rewritten(sn, skb, paths->out, path, state);
+}
+
+/*
+ * The local ULID has gone from our interfaces, maybe with its link. Routing as for the locator delivers here all the
+ * same, and sockets are found by the ULID.
+ */
+static void route_as_locator(struct sk_buff *skb, const struct nf_hook_state *state)
+{
+	const struct ipv6hdr *ip6h = ipv6_hdr(skb);
+	struct flowi6 fl6 = {
+		.flowi6_iif = state->in->ifindex,
+		.flowi6_mark = skb->mark,
+		.flowi6_proto = ip6h->nexthdr,
+		.daddr = ip6h->daddr,
+		.saddr = ip6h->saddr,
+	};
+
+	skb_dst_drop(skb);
+	skb_dst_set(skb, ip6_route_input_lookup(state->net, skb->dev, &fl6, skb, RT6_LOOKUP_F_HAS_SADDR));
+}
+
+static unsigned int receive_payload(struct shim6_net *sn, struct sk_buff *skb,
+				    const struct nf_hook_state *state)
+{
+	const unsigned int off = sizeof(struct ipv6hdr);
+	const struct shim6_paths *paths;
+	const struct shim6_hdr *hdr;
+	struct shim6_ctx *ctx;
+
+	if (!pskb_may_pull(skb, off + SHIM6_HDR_LEN))
+		return NF_ACCEPT;
+	hdr = (const struct shim6_hdr *)(skb->data + off);
+	if (!shim6_hdr_is_payload(hdr) || hdr->hdrlen || hdr->nexthdr == SHIM6_IPPROTO)
+		return NF_ACCEPT;
+	ctx = shim6_ctx_by_tag(sn, shim6_hdr_tag(hdr));
+	if (!ctx)
+		return NF_ACCEPT;
+	paths = rcu_dereference(ctx->paths);
+	if (!shim6_paths_has_locator(paths, &ipv6_hdr(skb)->daddr))
+		return NF_ACCEPT;
+
+	if (READ_ONCE(ctx->ulid_gone))
+		route_as_locator(skb, state);
+	if (shim6_input(paths->in, skb)) {
+		shim6_count(sn, SHIM6_STAT_RX_NO_MEMORY);
+		return NF_DROP;
+	}
+	shim6_note_rx(ctx, paths, skb);
+	shim6_count(sn, SHIM6_STAT_RX_REWRITTEN);
+	return NF_ACCEPT;
+}
+
+static unsigned int pre_routing(void *priv, struct sk_buff *skb, const struct nf_hook_state *state)
+{
+	struct shim6_net *sn = shim6_net(state->net);
+	const struct ipv6hdr *ip6h = ipv6_hdr(skb);
+	struct shim6_node *node;
+	struct shim6_ctx *ctx;
+
+	if (!atomic_read(&sn->by_ulid.nelems) && !atomic_read(&sn->by_tag.nelems))
+		return NF_ACCEPT;
+	if (ip6h->nexthdr == SHIM6_IPPROTO)
+		return receive_payload(sn, skb, state);
+
+	node = shim6_node_find(sn, &ip6h->daddr, &ip6h->saddr);
+	if (!node || is_ndisc(skb, ip6h))
+		return NF_ACCEPT;
+	if (!node->is_ctx) {
+		shim6_flow_note(sn, node, skb, false);
+		return NF_ACCEPT;
+	}
+	ctx = shim6_node_ctx(node);
+	shim6_note_rx(ctx, rcu_dereference(ctx->paths), skb);
+	return NF_ACCEPT;
+}
+
+static const struct nf_hook_ops hooks[] = {
+	{
+		.hook = local_out,
+		.pf = NFPROTO_IPV6,
+		.hooknum = NF_INET_LOCAL_OUT,
+		.priority = NF_IP6_PRI_LAST,
+	},
+	{
+		.hook = pre_routing,
+		.pf = NFPROTO_IPV6,
+		.hooknum = NF_INET_PRE_ROUTING,
+		.priority = NF_IP6_PRI_CONNTRACK_DEFRAG - 1,
+	},
+};
+
+/* sn->lock is held. */
+int shim6_hook(struct shim6_net *sn)
+{
+	int err;
+
+	if (sn->hooked)
+		return 0;
+	err = nf_register_net_hooks(sn->net, hooks, ARRAY_SIZE(hooks));
+	if (!err)
+		WRITE_ONCE(sn->hooked, true);
+	return err;
+}
+
+/* sn->lock is held, or the namespace is going. Packets may be in the hooks until a grace period has passed. */
+void shim6_unhook(struct shim6_net *sn)
+{
+	if (!sn->hooked)
+		return;
+	nf_unregister_net_hooks(sn->net, hooks, ARRAY_SIZE(hooks));
+	WRITE_ONCE(sn->hooked, false);
+}

@@ -1,0 +1,610 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include <net/genetlink.h>
+
+#include "shim6.h"
+
+/* Not const for 6.1. */
+static struct netlink_range_validation tag_range = { .min = 1, .max = SHIM6_TAG_MAX };
+static struct netlink_range_validation timeout_range = {
+	.min = SHIM6_TIMEOUT_MS_MIN,
+	.max = SHIM6_TIMEOUT_MS_MAX,
+};
+static struct netlink_range_validation interval_range = {
+	.min = SHIM6_INTERVAL_MS_MIN,
+	.max = SHIM6_TIMEOUT_MS_MAX,
+};
+
+static const struct nla_policy path_policy[SHIM6_PATH_A_MAX + 1] = {
+	[SHIM6_PATH_A_LOCAL] = NLA_POLICY_EXACT_LEN(sizeof(struct in6_addr)),
+	[SHIM6_PATH_A_PEER] = NLA_POLICY_EXACT_LEN(sizeof(struct in6_addr)),
+};
+
+static const struct nla_policy paths_policy[SHIM6_A_PATH + 1] = {
+	[SHIM6_A_PATH] = NLA_POLICY_NESTED(path_policy),
+};
+
+static const struct nla_policy locators_policy[SHIM6_A_LOCATOR + 1] = {
+	[SHIM6_A_LOCATOR] = NLA_POLICY_EXACT_LEN(sizeof(struct in6_addr)),
+};
+
+static const struct nla_policy new_policy[SHIM6_A_MAX + 1] = {
+	[SHIM6_A_ULID_LOCAL] = NLA_POLICY_EXACT_LEN(sizeof(struct in6_addr)),
+	[SHIM6_A_ULID_PEER] = NLA_POLICY_EXACT_LEN(sizeof(struct in6_addr)),
+	[SHIM6_A_FII] = { .type = NLA_U32 },
+	[SHIM6_A_TAG_LOCAL] = NLA_POLICY_FULL_RANGE(NLA_U64, &tag_range),
+	[SHIM6_A_TAG_PEER] = NLA_POLICY_FULL_RANGE(NLA_U64, &tag_range),
+	[SHIM6_A_PATHS] = NLA_POLICY_NESTED(paths_policy),
+	[SHIM6_A_LOCATORS_LOCAL] = NLA_POLICY_NESTED(locators_policy),
+	[SHIM6_A_SEND_TIMEOUT_MS] = NLA_POLICY_FULL_RANGE(NLA_U32, &timeout_range),
+	[SHIM6_A_KEEPALIVE_TIMEOUT_MS] = NLA_POLICY_FULL_RANGE(NLA_U32, &timeout_range),
+	[SHIM6_A_KEEPALIVE_INTERVAL_MS] = NLA_POLICY_FULL_RANGE(NLA_U32, &interval_range),
+};
+
+static const struct nla_policy set_policy[SHIM6_A_MAX + 1] = {
+	[SHIM6_A_TAG_LOCAL] = NLA_POLICY_FULL_RANGE(NLA_U64, &tag_range),
+	[SHIM6_A_TAG_PEER] = NLA_POLICY_FULL_RANGE(NLA_U64, &tag_range),
+	[SHIM6_A_PATHS] = NLA_POLICY_NESTED(paths_policy),
+	[SHIM6_A_LOCATORS_LOCAL] = NLA_POLICY_NESTED(locators_policy),
+	[SHIM6_A_SEND_TIMEOUT_MS] = NLA_POLICY_FULL_RANGE(NLA_U32, &timeout_range),
+	[SHIM6_A_KEEPALIVE_TIMEOUT_MS] = NLA_POLICY_FULL_RANGE(NLA_U32, &timeout_range),
+	[SHIM6_A_KEEPALIVE_INTERVAL_MS] = NLA_POLICY_FULL_RANGE(NLA_U32, &interval_range),
+};
+
+static const struct nla_policy tag_policy[SHIM6_A_MAX + 1] = {
+	[SHIM6_A_TAG_LOCAL] = NLA_POLICY_FULL_RANGE(NLA_U64, &tag_range),
+};
+
+static const struct nla_policy reap_policy[SHIM6_A_MAX + 1] = {
+	[SHIM6_A_TAG_LOCAL] = NLA_POLICY_FULL_RANGE(NLA_U64, &tag_range),
+	[SHIM6_A_REAP_STATE] = NLA_POLICY_MAX(NLA_U8, SHIM6_REAP_INBOUND_OK),
+	[SHIM6_A_REAP_EPOCH] = { .type = NLA_U32 },
+	[SHIM6_A_SEND_TIMER] = NLA_POLICY_MAX(NLA_U8, SHIM6_TIMER_MAX),
+	[SHIM6_A_KEEPALIVE_TIMER] = NLA_POLICY_MAX(NLA_U8, SHIM6_TIMER_MAX),
+};
+
+static const struct nla_policy cfg_policy[SHIM6_A_MAX + 1] = {
+	[SHIM6_A_ENABLED] = NLA_POLICY_MAX(NLA_U8, 1),
+	[SHIM6_A_HEURISTIC] = { .type = NLA_NUL_STRING, .len = SHIM6_HEURISTIC_NAME_MAX - 1 },
+	[SHIM6_A_TCP_KICK] = NLA_POLICY_MAX(NLA_U8, 1),
+	[SHIM6_A_GSO_MODE] = NLA_POLICY_MAX(NLA_U8, SHIM6_GSO_MAX),
+	[SHIM6_A_MARK_MASK] = { .type = NLA_U32 },
+};
+
+/* Whether the attribute is missing, saying so. */
+#define missing(info, name) ({							\
+	bool _missing = GENL_REQ_ATTR_CHECK(info, SHIM6_A_##name);		\
+	if (_missing)								\
+		GENL_SET_ERR_MSG(info, #name " is missing");			\
+	_missing;								\
+})
+
+/* Take an address that may be a ULID or locator; otherwise say what is wrong and be true. */
+#define bad_addr(extack, attr, name, addr) ({					\
+	struct in6_addr *_addr = (addr);					\
+	bool _bad;								\
+	*_addr = nla_get_in6_addr(attr);					\
+	_bad = !shim6_addr_ok(_addr);						\
+	if (_bad)								\
+		NL_SET_ERR_MSG_ATTR(extack, attr,				\
+				    name " is not unicast of global scope");	\
+	_bad;									\
+})
+
+static int parse_paths(struct shim6_spec *spec, const struct nlattr *paths, struct netlink_ext_ack *extack)
+{
+	struct nlattr *tb[SHIM6_PATH_A_MAX + 1];
+	const struct nlattr *attr;
+	int rem, err;
+
+	nla_for_each_nested(attr, paths, rem) {
+		if (spec->n_paths == SHIM6_MAX_PATHS) {
+			NL_SET_ERR_MSG_ATTR(extack, attr, "PATHS has too many");
+			return -EINVAL;
+		}
+		err = nla_parse_nested(tb, SHIM6_PATH_A_MAX, attr, path_policy, extack);
+		if (err)
+			return err;
+		if (!tb[SHIM6_PATH_A_LOCAL] || !tb[SHIM6_PATH_A_PEER]) {
+			NL_SET_ERR_MSG_ATTR(extack, attr, "PATH needs LOCAL and PEER");
+			return -EINVAL;
+		}
+		if (bad_addr(extack, tb[SHIM6_PATH_A_LOCAL], "LOCAL", &spec->path[spec->n_paths].local) ||
+		    bad_addr(extack, tb[SHIM6_PATH_A_PEER], "PEER", &spec->path[spec->n_paths].peer))
+			return -EINVAL;
+		spec->n_paths++;
+	}
+	if (!spec->n_paths) {
+		NL_SET_ERR_MSG_ATTR(extack, paths, "PATHS is empty");
+		return -EINVAL;
+	}
+	spec->has |= SHIM6_HAS_PATHS;
+	return 0;
+}
+
+static int parse_locators(struct shim6_spec *spec, const struct nlattr *locators,
+			  struct netlink_ext_ack *extack)
+{
+	const struct nlattr *attr;
+	int rem;
+
+	nla_for_each_nested(attr, locators, rem) {
+		if (spec->n_locators == SHIM6_MAX_LOCATORS) {
+			NL_SET_ERR_MSG_ATTR(extack, attr, "LOCATORS_LOCAL has too many");
+			return -EINVAL;
+		}
+		if (bad_addr(extack, attr, "LOCATOR", &spec->locator[spec->n_locators]))
+			return -EINVAL;
+		spec->n_locators++;
+	}
+	if (!spec->n_locators) {
+		NL_SET_ERR_MSG_ATTR(extack, locators, "LOCATORS_LOCAL is empty");
+		return -EINVAL;
+	}
+	spec->has |= SHIM6_HAS_LOCATORS;
+	return 0;
+}
+
+/* What CTX_NEW and CTX_SET have in common. */
+static int parse_spec(struct shim6_spec *spec, struct genl_info *info)
+{
+	struct nlattr **attrs = info->attrs;
+	int err;
+
+	if (attrs[SHIM6_A_TAG_PEER]) {
+		spec->tag_peer = nla_get_u64(attrs[SHIM6_A_TAG_PEER]);
+		spec->has |= SHIM6_HAS_TAG_PEER;
+	}
+	if (attrs[SHIM6_A_PATHS]) {
+		err = parse_paths(spec, attrs[SHIM6_A_PATHS], info->extack);
+		if (err)
+			return err;
+	}
+	if (attrs[SHIM6_A_LOCATORS_LOCAL]) {
+		err = parse_locators(spec, attrs[SHIM6_A_LOCATORS_LOCAL], info->extack);
+		if (err)
+			return err;
+	}
+	if (attrs[SHIM6_A_SEND_TIMEOUT_MS]) {
+		spec->send_timeout_ms = nla_get_u32(attrs[SHIM6_A_SEND_TIMEOUT_MS]);
+		spec->has |= SHIM6_HAS_SEND_TIMEOUT;
+	}
+	if (attrs[SHIM6_A_KEEPALIVE_TIMEOUT_MS]) {
+		spec->keepalive_timeout_ms = nla_get_u32(attrs[SHIM6_A_KEEPALIVE_TIMEOUT_MS]);
+		spec->has |= SHIM6_HAS_KEEPALIVE_TIMEOUT;
+	}
+	if (attrs[SHIM6_A_KEEPALIVE_INTERVAL_MS]) {
+		spec->keepalive_interval_ms = nla_get_u32(attrs[SHIM6_A_KEEPALIVE_INTERVAL_MS]);
+		spec->has |= SHIM6_HAS_INTERVAL;
+	}
+	return 0;
+}
+
+static int ctx_new(struct sk_buff *skb, struct genl_info *info)
+{
+	struct shim6_net *sn = shim6_net(genl_info_net(info));
+	struct nlattr **attrs = info->attrs;
+	struct shim6_spec *spec;
+	bool was_hooked;
+	int err = -EINVAL;
+
+	if (missing(info, ULID_LOCAL) || missing(info, ULID_PEER) || missing(info, TAG_LOCAL) ||
+	    missing(info, TAG_PEER) || missing(info, PATHS) || missing(info, LOCATORS_LOCAL))
+		return -EINVAL;
+
+	spec = kzalloc(sizeof(*spec), GFP_KERNEL);
+	if (!spec)
+		return -ENOMEM;
+	if (bad_addr(info->extack, attrs[SHIM6_A_ULID_LOCAL], "ULID_LOCAL", &spec->ulids.local) ||
+	    bad_addr(info->extack, attrs[SHIM6_A_ULID_PEER], "ULID_PEER", &spec->ulids.peer))
+		goto out;
+	if (ipv6_addr_equal(&spec->ulids.local, &spec->ulids.peer)) {
+		NL_SET_ERR_MSG_ATTR(info->extack, attrs[SHIM6_A_ULID_PEER], "ULID_PEER is ULID_LOCAL");
+		goto out;
+	}
+	spec->tag_local = nla_get_u64(attrs[SHIM6_A_TAG_LOCAL]);
+	if (attrs[SHIM6_A_FII])
+		spec->fii = nla_get_u32(attrs[SHIM6_A_FII]);
+	err = parse_spec(spec, info);
+	if (err)
+		goto out;
+
+	mutex_lock(&sn->lock);
+	was_hooked = sn->hooked;
+	err = shim6_hook(sn);
+	if (!err) {
+		err = shim6_ctx_new(sn, spec, info->extack);
+		if (err && !was_hooked)
+			shim6_unhook(sn);
+	}
+	mutex_unlock(&sn->lock);
+out:
+	kfree(spec);
+	return err;
+}
+
+/* The context that the request names; sn->lock is held. */
+static struct shim6_ctx *find_ctx(struct shim6_net *sn, struct genl_info *info)
+{
+	struct shim6_ctx *ctx = shim6_ctx_by_tag(sn, nla_get_u64(info->attrs[SHIM6_A_TAG_LOCAL]));
+
+	if (!ctx)
+		NL_SET_ERR_MSG_ATTR(info->extack, info->attrs[SHIM6_A_TAG_LOCAL],
+				    "TAG_LOCAL is that of no context");
+	return ctx;
+}
+
+static int ctx_set(struct sk_buff *skb, struct genl_info *info)
+{
+	struct shim6_net *sn = shim6_net(genl_info_net(info));
+	struct shim6_spec *spec;
+	struct shim6_ctx *ctx;
+	int err;
+
+	if (missing(info, TAG_LOCAL))
+		return -EINVAL;
+	spec = kzalloc(sizeof(*spec), GFP_KERNEL);
+	if (!spec)
+		return -ENOMEM;
+	err = parse_spec(spec, info);
+	if (err)
+		goto out;
+
+	mutex_lock(&sn->lock);
+	ctx = find_ctx(sn, info);
+	err = ctx ? shim6_ctx_set(sn, ctx, spec, info->extack) : -ENOENT;
+	mutex_unlock(&sn->lock);
+out:
+	kfree(spec);
+	return err;
+}
+
+static int ctx_del(struct sk_buff *skb, struct genl_info *info)
+{
+	struct shim6_net *sn = shim6_net(genl_info_net(info));
+	struct shim6_ctx *ctx;
+
+	if (missing(info, TAG_LOCAL))
+		return -EINVAL;
+	mutex_lock(&sn->lock);
+	ctx = find_ctx(sn, info);
+	if (ctx)
+		shim6_ctx_remove(sn, ctx, true);
+	mutex_unlock(&sn->lock);
+	return ctx ? 0 : -ENOENT;
+}
+
+static int ctx_flush(struct sk_buff *skb, struct genl_info *info)
+{
+	struct shim6_net *sn = shim6_net(genl_info_net(info));
+
+	mutex_lock(&sn->lock);
+	shim6_ctx_flush(sn);
+	mutex_unlock(&sn->lock);
+	return 0;
+}
+
+static int fill_paths(struct sk_buff *skb, const struct shim6_paths *paths)
+{
+	struct nlattr *list, *nest;
+	unsigned int i;
+
+	list = nla_nest_start(skb, SHIM6_A_PATHS);
+	if (!list)
+		return -EMSGSIZE;
+	for (i = 0; i < paths->n_paths; i++) {
+		const struct shim6_pair *locators = &paths->path[i].locators;
+
+		nest = nla_nest_start(skb, SHIM6_A_PATH);
+		if (!nest || nla_put_in6_addr(skb, SHIM6_PATH_A_LOCAL, &locators->local) ||
+		    nla_put_in6_addr(skb, SHIM6_PATH_A_PEER, &locators->peer))
+			return -EMSGSIZE;
+		nla_nest_end(skb, nest);
+	}
+	nla_nest_end(skb, list);
+	return 0;
+}
+
+static int fill_locators(struct sk_buff *skb, const struct shim6_paths *paths)
+{
+	struct nlattr *list;
+	unsigned int i;
+
+	list = nla_nest_start(skb, SHIM6_A_LOCATORS_LOCAL);
+	if (!list)
+		return -EMSGSIZE;
+	for (i = 0; i < paths->n_locators; i++)
+		if (nla_put_in6_addr(skb, SHIM6_A_LOCATOR, &paths->locator[i]))
+			return -EMSGSIZE;
+	nla_nest_end(skb, list);
+	return 0;
+}
+
+int shim6_fill_ctx(struct sk_buff *skb, const struct shim6_ctx *ctx, const struct shim6_paths *paths,
+		   bool with_paths)
+{
+	struct shim6_ctx_counters sum;
+	u8 state;
+	u32 epoch;
+
+	shim6_ctx_counters_read(ctx, &sum);
+	state = shim6_reap_state(ctx, &epoch);
+	if (nla_put_in6_addr(skb, SHIM6_A_ULID_LOCAL, &ctx->node.ulids.local) ||
+	    nla_put_in6_addr(skb, SHIM6_A_ULID_PEER, &ctx->node.ulids.peer) ||
+	    nla_put_u32(skb, SHIM6_A_FII, ctx->fii) ||
+	    nla_put_u64_64bit(skb, SHIM6_A_TAG_LOCAL, ctx->tag_local, SHIM6_A_PAD) ||
+	    nla_put_u64_64bit(skb, SHIM6_A_TAG_PEER, paths->tag_peer, SHIM6_A_PAD) ||
+	    (with_paths && fill_paths(skb, paths)) ||
+	    fill_locators(skb, paths) ||
+	    nla_put_u32(skb, SHIM6_A_SEND_TIMEOUT_MS, ctx->send_timeout_ms) ||
+	    nla_put_u32(skb, SHIM6_A_KEEPALIVE_TIMEOUT_MS, ctx->keepalive_timeout_ms) ||
+	    nla_put_u32(skb, SHIM6_A_KEEPALIVE_INTERVAL_MS, ctx->keepalive_interval_ms) ||
+	    nla_put_u8(skb, SHIM6_A_REAP_STATE, state) ||
+	    nla_put_u32(skb, SHIM6_A_REAP_EPOCH, epoch) ||
+	    nla_put_u64_64bit(skb, SHIM6_A_TX_PACKETS, sum.tx_packets, SHIM6_A_PAD) ||
+	    nla_put_u64_64bit(skb, SHIM6_A_TX_BYTES, sum.tx_bytes, SHIM6_A_PAD) ||
+	    nla_put_u64_64bit(skb, SHIM6_A_RX_PACKETS, sum.rx_packets, SHIM6_A_PAD) ||
+	    nla_put_u64_64bit(skb, SHIM6_A_RX_BYTES, sum.rx_bytes, SHIM6_A_PAD) ||
+	    nla_put_u64_64bit(skb, SHIM6_A_IDLE_MS, jiffies_to_msecs(jiffies - sum.last), SHIM6_A_PAD))
+		return -EMSGSIZE;
+	return 0;
+}
+
+static int fill_ctx_locked(struct sk_buff *skb, struct shim6_net *sn, struct shim6_ctx *ctx)
+{
+	return shim6_fill_ctx(skb, ctx, rcu_dereference_protected(ctx->paths, lockdep_is_held(&sn->lock)), true);
+}
+
+static struct sk_buff *reply_new(struct genl_info *info, void **head)
+{
+	struct sk_buff *skb = genlmsg_new(NLMSG_DEFAULT_SIZE, GFP_KERNEL);
+
+	if (!skb)
+		return NULL;
+	*head = genlmsg_put_reply(skb, info, &shim6_genl, 0, info->genlhdr->cmd);
+	return skb;
+}
+
+static int reply_send(struct genl_info *info, struct sk_buff *skb, void *head, int err)
+{
+	if (err) {
+		nlmsg_free(skb);
+		return err;
+	}
+	genlmsg_end(skb, head);
+	return genlmsg_reply(skb, info);
+}
+
+static int ctx_get(struct sk_buff *skb, struct genl_info *info)
+{
+	struct shim6_net *sn = shim6_net(genl_info_net(info));
+	struct shim6_ctx *ctx;
+	struct sk_buff *reply;
+	void *head;
+	int err;
+
+	if (missing(info, TAG_LOCAL))
+		return -EINVAL;
+	reply = reply_new(info, &head);
+	if (!reply)
+		return -ENOMEM;
+	mutex_lock(&sn->lock);
+	ctx = find_ctx(sn, info);
+	err = ctx ? fill_ctx_locked(reply, sn, ctx) : -ENOENT;
+	mutex_unlock(&sn->lock);
+	return reply_send(info, reply, head, err);
+}
+
+/* Goes on at the id in args[0]: ids grow, so that none is missed or shown twice while others come and go. */
+static int ctx_dump(struct sk_buff *skb, struct netlink_callback *cb)
+{
+	struct shim6_net *sn = shim6_net(sock_net(skb->sk));
+	struct shim6_ctx *ctx;
+	unsigned long id;
+	void *head;
+
+	mutex_lock(&sn->lock);
+	xa_for_each_start(&sn->contexts, id, ctx, cb->args[0]) {
+		head = genlmsg_put(skb, NETLINK_CB(cb->skb).portid, cb->nlh->nlmsg_seq, &shim6_genl,
+				   NLM_F_MULTI, SHIM6_CMD_CTX_GET);
+		if (!head)
+			break;
+		if (fill_ctx_locked(skb, sn, ctx)) {
+			genlmsg_cancel(skb, head);
+			break;
+		}
+		genlmsg_end(skb, head);
+		cb->args[0] = id + 1;
+	}
+	mutex_unlock(&sn->lock);
+	return skb->len;
+}
+
+static u8 timer_op(const struct nlattr *attr)
+{
+	return attr ? nla_get_u8(attr) : SHIM6_TIMER_KEEP;
+}
+
+static int reap_set(struct sk_buff *skb, struct genl_info *info)
+{
+	struct shim6_net *sn = shim6_net(genl_info_net(info));
+	struct nlattr **attrs = info->attrs;
+	struct shim6_ctx *ctx;
+
+	if (missing(info, TAG_LOCAL) || missing(info, REAP_STATE) || missing(info, REAP_EPOCH))
+		return -EINVAL;
+	mutex_lock(&sn->lock);
+	ctx = find_ctx(sn, info);
+	if (ctx)
+		shim6_reap_set(ctx, nla_get_u8(attrs[SHIM6_A_REAP_STATE]),
+			       nla_get_u32(attrs[SHIM6_A_REAP_EPOCH]),
+			       timer_op(attrs[SHIM6_A_SEND_TIMER]), timer_op(attrs[SHIM6_A_KEEPALIVE_TIMER]));
+	mutex_unlock(&sn->lock);
+	return ctx ? 0 : -ENOENT;
+}
+
+static int set_enabled(struct shim6_net *sn, bool enabled, struct netlink_ext_ack *extack)
+{
+	if (enabled)
+		return shim6_hook(sn);
+	if (sn->n_contexts) {
+		NL_SET_ERR_MSG(extack, "ENABLED cannot be 0 while there are contexts");
+		return -EBUSY;
+	}
+	shim6_unhook(sn);
+	synchronize_net();
+	shim6_flow_flush(sn);
+	return 0;
+}
+
+static int cfg_set(struct sk_buff *skb, struct genl_info *info)
+{
+	struct shim6_net *sn = shim6_net(genl_info_net(info));
+	const struct shim6_heuristic *heuristic = NULL;
+	struct nlattr **attrs = info->attrs;
+	int err = 0;
+
+	if (attrs[SHIM6_A_HEURISTIC]) {
+		heuristic = shim6_heuristic_get(nla_data(attrs[SHIM6_A_HEURISTIC]));
+		if (IS_ERR(heuristic)) {
+			NL_SET_ERR_MSG_ATTR(info->extack, attrs[SHIM6_A_HEURISTIC],
+					    "HEURISTIC is not known");
+			return PTR_ERR(heuristic);
+		}
+	}
+
+	mutex_lock(&sn->lock);
+	if (attrs[SHIM6_A_ENABLED])
+		err = set_enabled(sn, nla_get_u8(attrs[SHIM6_A_ENABLED]), info->extack);
+	if (err) {
+		if (heuristic)
+			module_put(heuristic->owner);
+		goto out;
+	}
+	if (attrs[SHIM6_A_HEURISTIC])
+		shim6_heuristic_select(sn, heuristic);
+	if (attrs[SHIM6_A_TCP_KICK])
+		WRITE_ONCE(sn->tcp_kick, nla_get_u8(attrs[SHIM6_A_TCP_KICK]));
+	if (attrs[SHIM6_A_GSO_MODE])
+		WRITE_ONCE(sn->gso_mode, nla_get_u8(attrs[SHIM6_A_GSO_MODE]));
+	if (attrs[SHIM6_A_MARK_MASK])
+		WRITE_ONCE(sn->mark_mask, nla_get_u32(attrs[SHIM6_A_MARK_MASK]));
+out:
+	mutex_unlock(&sn->lock);
+	return err;
+}
+
+static int fill_cfg(struct sk_buff *skb, struct shim6_net *sn)
+{
+	const struct shim6_heuristic *heuristic =
+		rcu_dereference_protected(sn->heuristic, lockdep_is_held(&sn->lock));
+	struct nlattr *nest;
+
+	if (nla_put_u8(skb, SHIM6_A_ENABLED, sn->hooked) ||
+	    nla_put_string(skb, SHIM6_A_HEURISTIC, heuristic ? heuristic->name : "none") ||
+	    nla_put_u8(skb, SHIM6_A_TCP_KICK, sn->tcp_kick) ||
+	    nla_put_u8(skb, SHIM6_A_GSO_MODE, sn->gso_mode) ||
+	    nla_put_u32(skb, SHIM6_A_MARK_MASK, sn->mark_mask))
+		return -EMSGSIZE;
+	nest = nla_nest_start(skb, SHIM6_A_HEURISTICS);
+	if (!nest || shim6_heuristic_fill(skb))
+		return -EMSGSIZE;
+	nla_nest_end(skb, nest);
+	return 0;
+}
+
+static int cfg_get(struct sk_buff *skb, struct genl_info *info)
+{
+	struct shim6_net *sn = shim6_net(genl_info_net(info));
+	struct sk_buff *reply;
+	void *head;
+	int err;
+
+	reply = reply_new(info, &head);
+	if (!reply)
+		return -ENOMEM;
+	mutex_lock(&sn->lock);
+	err = fill_cfg(reply, sn);
+	mutex_unlock(&sn->lock);
+	return reply_send(info, reply, head, err);
+}
+
+static int stats_get(struct sk_buff *skb, struct genl_info *info)
+{
+	struct shim6_net *sn = shim6_net(genl_info_net(info));
+	struct sk_buff *reply;
+	struct nlattr *nest;
+	void *head;
+	int i, err = 0;
+
+	reply = reply_new(info, &head);
+	if (!reply)
+		return -ENOMEM;
+	nest = nla_nest_start(reply, SHIM6_A_STATS);
+	for (i = SHIM6_STAT_UNSPEC + 1; i <= SHIM6_STAT_MAX && nest && !err; i++)
+		err = nla_put_u64_64bit(reply, i, shim6_mib_read(sn, i), SHIM6_STAT_UNSPEC);
+	if (nest && !err)
+		nla_nest_end(reply, nest);
+	return reply_send(info, reply, head, nest ? err : -EMSGSIZE);
+}
+
+#define OP(_cmd, _doit, _policy) {						\
+	.cmd = SHIM6_CMD_##_cmd,						\
+	.flags = GENL_UNS_ADMIN_PERM,						\
+	.doit = _doit,								\
+	.policy = _policy,							\
+	.maxattr = SHIM6_A_MAX,							\
+}
+
+/* Where there is no policy, no attribute is allowed. */
+static const struct genl_ops ops[] = {
+	OP(CTX_NEW, ctx_new, new_policy),
+	OP(CTX_SET, ctx_set, set_policy),
+	OP(CTX_DEL, ctx_del, tag_policy),
+	{
+		.cmd = SHIM6_CMD_CTX_GET,
+		.flags = GENL_UNS_ADMIN_PERM,
+		.doit = ctx_get,
+		.dumpit = ctx_dump,
+		.policy = tag_policy,
+		.maxattr = SHIM6_A_MAX,
+	},
+	OP(CTX_FLUSH, ctx_flush, NULL),
+	OP(REAP_SET, reap_set, reap_policy),
+	OP(CFG_SET, cfg_set, cfg_policy),
+	OP(CFG_GET, cfg_get, NULL),
+	OP(STATS_GET, stats_get, NULL),
+	{
+		.cmd = SHIM6_CMD_CAND_GET,
+		.flags = GENL_UNS_ADMIN_PERM,
+		.start = shim6_flow_dump_start,
+		.dumpit = shim6_flow_dump,
+		.done = shim6_flow_dump_done,
+	},
+};
+
+static const struct genl_multicast_group groups[] = {
+	{ .name = SHIM6_GENL_MCGRP_EVENTS, .flags = GENL_MCAST_CAP_NET_ADMIN },
+};
+
+struct genl_family shim6_genl __ro_after_init = {
+	.name = SHIM6_GENL_NAME,
+	.version = SHIM6_GENL_VERSION,
+	.module = THIS_MODULE,
+	.netnsok = true,
+	.parallel_ops = true,
+	.ops = ops,
+	.n_ops = ARRAY_SIZE(ops),
+	.resv_start_op = SHIM6_CMD_CTX_NEW,
+	.mcgrps = groups,
+	.n_mcgrps = ARRAY_SIZE(groups),
+};
+
+int __init shim6_netlink_init(void)
+{
+	return genl_register_family(&shim6_genl);
+}
+
+void shim6_netlink_exit(void)
+{
+	genl_unregister_family(&shim6_genl);
+}

@@ -1,0 +1,296 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#ifndef _SHIM6_H
+#define _SHIM6_H
+
+#include <linux/ipv6.h>
+#include <linux/mutex.h>
+#include <linux/ratelimit.h>
+#include <linux/rhashtable.h>
+#include <linux/shim6.h>
+#include <linux/skbuff.h>
+#include <linux/workqueue.h>
+#include <linux/xarray.h>
+#include <net/addrconf.h>
+#include <net/dst_cache.h>
+#include <net/net_namespace.h>
+#include <net/netns/generic.h>
+#include <net/xfrm.h>
+
+#include "hdr.h"
+#include "heuristic.h"
+
+#define SHIM6_TIMEOUT_MS_MIN	100
+#define SHIM6_TIMEOUT_MS_MAX	3600000
+#define SHIM6_TIMEOUT_MS	15000	/* RFC 5534 section 7 */
+#define SHIM6_INTERVAL_MS_MIN	20
+
+/* An entry of the ULID-pair table: a flow that is a candidate for a context, or a context with FII 0. */
+struct shim6_node {
+	struct rhash_head	rhash;
+	struct shim6_pair	ulids;
+	bool			is_ctx;
+};
+
+struct shim6_path {
+	struct shim6_pair	locators;
+	bool			rewrite;	/* the locators are not the ULIDs */
+	struct dst_cache	cache;
+};
+
+/*
+ * What CTX_SET replaces: published by RCU and not changed then. The states belong to the current path, path[0], and are
+ * those of the predecessor when neither that nor the peer's tag has changed.
+ */
+struct shim6_paths {
+	struct rhlist_head	peer_node;
+	u64			tag_peer;
+	struct shim6_ctx	*ctx;
+	struct xfrm_state	*out, *in;
+	struct rcu_head		rcu;
+	unsigned int		n_locators;
+	struct in6_addr		locator[SHIM6_MAX_LOCATORS];
+	unsigned int		n_paths;
+	struct shim6_path	path[];
+};
+
+struct shim6_ctx_counters {
+	u64		tx_packets, tx_bytes;
+	u64		rx_packets, rx_bytes;
+	unsigned long	last;		/* jiffies */
+};
+
+/*
+ * A ULID-pair context. It lives as long as its states: each holds a reference until its destructor has run.
+ * Readers that found it in a table may use paths until their RCU read section ends.
+ */
+struct shim6_ctx {
+	struct shim6_node	node;
+	struct rhash_head	tag_node;
+	u64			tag_local;
+	struct shim6_paths __rcu *paths;
+	struct shim6_ctx_counters __percpu *counters;
+
+	/* REAP, see timers.c */
+	atomic64_t		reap;
+	u32			send_timeout_ms;
+	u32			keepalive_timeout_ms;
+	u32			keepalive_interval_ms;
+	struct timer_list	timer;
+	spinlock_t		lock;		/* epoch, keepalives*, and changes of the REAP state */
+	u32			epoch;
+	u32			keepalives;
+	u32			keepalives_since;
+
+	bool			ulid_gone;	/* no interface has the local ULID */
+	bool			dead;
+	u32			fii;
+	u32			id;		/* also the reqid of both states */
+	unsigned long		created;
+	struct shim6_net	*sn;
+	struct list_head	flushed;
+	refcount_t		refcnt;
+	struct rcu_head		rcu;
+};
+
+struct shim6_mib {
+	u64	v[SHIM6_STAT_MAX + 1];
+};
+
+struct shim6_net {
+	struct net		*net;
+	struct rhashtable	by_ulid;	/* shim6_node */
+	struct rhashtable	by_tag;		/* shim6_ctx by tag_local */
+	struct rhltable		by_peer;	/* shim6_paths by tag_peer */
+	const struct shim6_heuristic __rcu *heuristic;	/* NULL is "none" */
+	u32			mark_mask;
+	u8			gso_mode;
+	bool			tcp_kick;
+	bool			hooked;
+	struct shim6_mib __percpu *mib;
+
+	struct mutex		lock;		/* every change but those of candidates */
+	struct xarray		contexts;	/* by id */
+	u32			next_id;
+	unsigned int		n_contexts;
+
+	atomic_t		n_candidates;
+	struct delayed_work	aging;
+	struct work_struct	states_gone;
+	struct ratelimit_state	trigger_limit;
+	struct ratelimit_state	unknown_tag_limit;
+
+	spinlock_t		kicks_lock;
+	struct list_head	kicks;
+	struct work_struct	kick;
+};
+
+/* main.c */
+extern unsigned int shim6_net_id;
+
+static inline struct shim6_net *shim6_net(const struct net *net)
+{
+	return net_generic(net, shim6_net_id);
+}
+
+/* Unicast of global scope or unique local (RFC 5534 section 3.1), which is what a ULID or locator may be. */
+static inline bool shim6_addr_ok(const struct in6_addr *addr)
+{
+	return ipv6_addr_type(addr) == IPV6_ADDR_UNICAST;
+}
+
+static inline bool shim6_pair_equal(const struct shim6_pair *a, const struct shim6_pair *b)
+{
+	return ipv6_addr_equal(&a->local, &b->local) && ipv6_addr_equal(&a->peer, &b->peer);
+}
+
+/* mib.c */
+u64 shim6_mib_read(const struct shim6_net *sn, enum shim6_stat stat);
+
+static inline void shim6_count(struct shim6_net *sn, enum shim6_stat stat)
+{
+	this_cpu_inc(sn->mib->v[stat]);
+}
+
+static inline void shim6_count_by(struct shim6_net *sn, enum shim6_stat stat, u64 n)
+{
+	this_cpu_add(sn->mib->v[stat], n);
+}
+
+/* ctx.c */
+enum shim6_spec_has {
+	SHIM6_HAS_TAG_PEER	= BIT(0),
+	SHIM6_HAS_PATHS		= BIT(1),
+	SHIM6_HAS_LOCATORS	= BIT(2),
+	SHIM6_HAS_SEND_TIMEOUT	= BIT(3),
+	SHIM6_HAS_KEEPALIVE_TIMEOUT = BIT(4),
+	SHIM6_HAS_INTERVAL	= BIT(5),
+};
+
+/* A request to make or change a context. */
+struct shim6_spec {
+	unsigned int		has;
+	struct shim6_pair	ulids;
+	u32			fii;
+	u64			tag_local;
+	u64			tag_peer;
+	unsigned int		n_paths;
+	struct shim6_pair	path[SHIM6_MAX_PATHS];
+	unsigned int		n_locators;
+	struct in6_addr		locator[SHIM6_MAX_LOCATORS];
+	u32			send_timeout_ms;
+	u32			keepalive_timeout_ms;
+	u32			keepalive_interval_ms;
+};
+
+int shim6_ctx_net_init(struct shim6_net *sn);
+void shim6_ctx_net_exit(struct shim6_net *sn);
+int shim6_ctx_new(struct shim6_net *sn, struct shim6_spec *spec, struct netlink_ext_ack *extack);
+int shim6_ctx_set(struct shim6_net *sn, struct shim6_ctx *ctx, struct shim6_spec *spec,
+		  struct netlink_ext_ack *extack);
+void shim6_ctx_remove(struct shim6_net *sn, struct shim6_ctx *ctx, bool announce);
+void shim6_ctx_flush(struct shim6_net *sn);
+void shim6_ctx_put(struct shim6_ctx *ctx);
+struct shim6_ctx *shim6_ctx_by_tag(struct shim6_net *sn, u64 tag);
+struct shim6_ctx *shim6_ctx_by_peer(struct shim6_net *sn, u64 tag_peer, const struct shim6_pair *locators);
+bool shim6_paths_has_locator(const struct shim6_paths *paths, const struct in6_addr *addr);
+void shim6_ctx_check_ulid(struct shim6_ctx *ctx);
+void shim6_ctx_counters_read(const struct shim6_ctx *ctx, struct shim6_ctx_counters *sum);
+
+static inline struct shim6_ctx *shim6_node_ctx(struct shim6_node *node)
+{
+	return container_of(node, struct shim6_ctx, node);
+}
+
+static inline struct shim6_path *shim6_path_select(const struct shim6_net *sn, struct shim6_paths *paths,
+						   u32 mark)
+{
+	mark &= READ_ONCE(sn->mark_mask);
+	return &paths->path[mark ? mark % paths->n_paths : 0];
+}
+
+/* flow.c */
+extern const struct rhashtable_params shim6_node_params;
+
+int shim6_flow_init(void);
+void shim6_flow_net_init(struct shim6_net *sn);
+void shim6_flow_flush(struct shim6_net *sn);
+struct shim6_node *shim6_node_find(struct shim6_net *sn, const struct in6_addr *local,
+				   const struct in6_addr *peer);
+int shim6_node_promote(struct shim6_net *sn, struct shim6_ctx *ctx);
+void shim6_flow_create(struct shim6_net *sn, const struct in6_addr *local, const struct in6_addr *peer,
+		       const struct sk_buff *skb);
+void shim6_flow_note(struct shim6_net *sn, struct shim6_node *node, const struct sk_buff *skb, bool sent);
+int shim6_flow_dump_start(struct netlink_callback *cb);
+int shim6_flow_dump(struct sk_buff *skb, struct netlink_callback *cb);
+int shim6_flow_dump_done(struct netlink_callback *cb);
+
+/* heuristic.c */
+const struct shim6_heuristic *shim6_heuristic_get(const char *name);
+void shim6_heuristic_select(struct shim6_net *sn, const struct shim6_heuristic *heuristic);
+int shim6_heuristic_fill(struct sk_buff *skb);
+
+/* hook.c */
+int shim6_hook(struct shim6_net *sn);
+void shim6_unhook(struct shim6_net *sn);
+
+/* xlat.c */
+int shim6_output(struct xfrm_state *x, struct sk_buff *skb);
+int shim6_input(struct xfrm_state *x, struct sk_buff *skb);
+
+/* xfrm.c */
+int shim6_xfrm_init(void);
+void shim6_xfrm_exit(void);
+int shim6_states_new(struct shim6_ctx *ctx, struct shim6_paths *paths, const struct shim6_paths *old);
+void shim6_states_announce(const struct shim6_paths *paths);
+void shim6_states_delete(const struct shim6_paths *paths, bool announce);
+void shim6_states_gone(struct work_struct *work);
+extern wait_queue_head_t shim6_states_wait;
+
+/* timers.c */
+void shim6_timers_init(struct shim6_ctx *ctx);
+void shim6_timers_changed(struct shim6_ctx *ctx);
+void shim6_reap_sent(struct shim6_ctx *ctx);
+void shim6_reap_received(struct shim6_ctx *ctx);
+void shim6_reap_set(struct shim6_ctx *ctx, u8 state, u32 epoch, u8 send_op, u8 keepalive_op);
+u8 shim6_reap_state(const struct shim6_ctx *ctx, u32 *epoch);
+
+/* Payload was sent or received: the REAP stamps, the counters, and what `ip -s xfrm state` shows. */
+void shim6_note_tx(struct shim6_ctx *ctx, const struct shim6_paths *paths, const struct sk_buff *skb);
+void shim6_note_rx(struct shim6_ctx *ctx, const struct shim6_paths *paths, const struct sk_buff *skb);
+
+/* tcp.c */
+int shim6_tcp_init(void);
+void shim6_tcp_exit(void);
+void shim6_tcp_net_init(struct shim6_net *sn);
+void shim6_tcp_net_exit(struct shim6_net *sn);
+
+/* offload.c */
+int shim6_offload_init(void);
+void shim6_offload_exit(void);
+
+/* proto.c */
+int shim6_proto_init(void);
+void shim6_proto_exit(void);
+
+/* icmp.c */
+int shim6_icmp_error(struct sk_buff *skb, struct inet6_skb_parm *opt, u8 type, u8 code, int offset,
+		     __be32 info);
+
+/* netlink.c */
+extern struct genl_family shim6_genl;
+
+int shim6_netlink_init(void);
+void shim6_netlink_exit(void);
+int shim6_fill_ctx(struct sk_buff *skb, const struct shim6_ctx *ctx, const struct shim6_paths *paths,
+		   bool with_paths);
+
+/* event.c */
+void shim6_event_trigger(struct shim6_net *sn, const struct shim6_flow *flow);
+void shim6_event_timer(struct shim6_ctx *ctx, u8 cmd, u32 epoch, bool last);
+void shim6_event_unknown_tag(struct shim6_net *sn, const struct ipv6hdr *hdr, u64 tag);
+void shim6_event_ctx_gone(const struct shim6_ctx *ctx);
+void shim6_event_tcp_kick(struct shim6_net *sn, const struct in6_addr *ulid_local,
+			  const struct in6_addr *ulid_peer, u32 sockets);
+void shim6_path_update(struct shim6_ctx *ctx, bool outage);
+
+#endif

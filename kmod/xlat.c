@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The transformer's output and input: a Payload Extension Header and locators instead of ULIDs, and back. The ULP's
+ * checksum is over ULIDs and stays as it is (RFC 5533 section 11.1). The caller is in an RCU read section, and skb->data
+ * is the IPv6 header.
+ */
+#include <net/ipv6.h>
+
+#include "shim6.h"
+
+/* The headroom is ours to write. The path is that of the packet's mark. */
+int shim6_output(struct xfrm_state *x, struct sk_buff *skb)
+{
+	struct shim6_ctx *ctx = x->data;
+	struct shim6_paths *paths = rcu_dereference(ctx->paths);
+	const struct shim6_path *path = shim6_path_select(ctx->sn, paths, skb->mark);
+	unsigned int payload_len;
+	struct shim6_hdr *hdr;
+	struct ipv6hdr *ip6h;
+	u8 *nexthdr, proto;
+	int off;
+
+	/* RFC 5533 section 4.6: behind hop-by-hop options and routing headers, before a fragment header. */
+	off = ip6_find_1stfragopt(skb, &nexthdr);
+	if (off < 0)
+		return off;
+	payload_len = ntohs(ipv6_hdr(skb)->payload_len) + SHIM6_HDR_LEN;
+	if (payload_len > IPV6_MAXPLEN)
+		return -EMSGSIZE;
+
+	proto = *nexthdr;
+	*nexthdr = SHIM6_IPPROTO;
+	memmove(skb->data - SHIM6_HDR_LEN, skb->data, off);
+	skb_push(skb, SHIM6_HDR_LEN);
+	skb_reset_network_header(skb);
+
+	ip6h = ipv6_hdr(skb);
+	ip6h->payload_len = htons(payload_len);
+	ip6h->saddr = path->locators.local;
+	ip6h->daddr = path->locators.peer;
+
+	hdr = (struct shim6_hdr *)(skb->data + off);
+	shim6_hdr_fill(hdr, proto, paths->tag_peer);
+	return 0;
+}
+
+/*
+ * The header to remove is where the transport header is said to be, and is named by the octet at nhoff, as in receiving.
+ * The link header moves along, for a bridge expects it right before the IPv6 header.
+ */
+int shim6_input(struct xfrm_state *x, struct sk_buff *skb)
+{
+	const struct shim6_ctx *ctx = x->data;
+	unsigned int off = skb_transport_offset(skb), len = off;
+	unsigned char *start;
+	struct ipv6hdr *ip6h;
+	int err;
+
+	err = skb_ensure_writable(skb, off + SHIM6_HDR_LEN);
+	if (err)
+		return err;
+	skb_postpull_rcsum(skb, skb->data, off + SHIM6_HDR_LEN);
+
+	start = skb->data;
+	start[IP6CB(skb)->nhoff] = ((struct shim6_hdr *)(start + off))->nexthdr;
+	if (skb_mac_header_was_set(skb) && skb_mac_header(skb) <= start) {
+		len += start - skb_mac_header(skb);
+		start = skb_mac_header(skb);
+		skb->mac_header += SHIM6_HDR_LEN;
+	}
+	memmove(start + SHIM6_HDR_LEN, start, len);
+	__skb_pull(skb, SHIM6_HDR_LEN);
+	skb_reset_network_header(skb);
+	skb_set_transport_header(skb, off);
+
+	ip6h = ipv6_hdr(skb);
+	ip6h->payload_len = htons(ntohs(ip6h->payload_len) - SHIM6_HDR_LEN);
+	ip6h->saddr = ctx->node.ulids.peer;
+	ip6h->daddr = ctx->node.ulids.local;
+	skb_postpush_rcsum(skb, skb->data, off);
+	return 0;
+}
