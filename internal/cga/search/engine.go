@@ -34,7 +34,7 @@ type engine struct {
 }
 
 // engines are those that run here, the fastest first. The generic one is the last.
-var engines = append(native(), &engine{name: Generic, largest: 13, scanner: newStdScanner})
+var engines = append(native(), &engine{name: Generic, largest: 11, scanner: newStdScanner})
 
 // Engines gives the names of the engines that this machine and its operating system can run, the fastest first.
 func Engines() []string {

@@ -43,9 +43,12 @@ func Measure(ctx context.Context, contests []Contest, burst, duration time.Durat
 		}
 		runners = append(runners, r)
 		turns = append(turns, r)
-		if key := string(c.Job.Input); loops[key] == nil {
-			c.Engine, c.Threads = Loop, 1
-			if loops[key], err = newRunner(c); err != nil {
+		key := string(c.Job.Input)
+		if c.Engine == Loop && c.Threads == 1 {
+			loops[key] = r
+		}
+		if loops[key] == nil {
+			if loops[key], err = newRunner(Contest{c.Job, Loop, 1}); err != nil {
 				return nil, fmt.Errorf("contest %d: %w", i, err)
 			}
 			turns = append(turns, loops[key])

@@ -15,7 +15,10 @@ func native() []*engine {
 	var all []*engine
 	words := []int{3, 13}
 	if cpu.X86.HasAVX512F {
-		all = append(all, &engine{name: "avx512", lanes: avx512Lanes, largest: 18, words: words, scanner: newAVX512})
+		all = append(all, &engine{name: "avx512", lanes: avx512.step(), largest: 18, words: words, scanner: avx512.scanner})
+	}
+	if cpu.X86.HasAVX2 {
+		all = append(all, &engine{name: "avx2", lanes: avx2.step(), largest: 16, words: words, scanner: avx2.scanner})
 	}
 	if hasSHA() {
 		all = append(all, &engine{name: "shani", lanes: shaniLanes, largest: 15, words: words, scanner: newSHANI})

@@ -99,7 +99,13 @@ func TestRunCancelResume(t *testing.T) {
 		}
 		ctx, cancel := context.WithCancelCause(t.Context())
 		var at atomic.Int64
-		time.AfterFunc(30*time.Millisecond, func() { at.Store(time.Now().UnixNano()); cancel(cause) })
+		go func() {
+			for s.Progress().Position == 0 {
+				time.Sleep(time.Millisecond)
+			}
+			at.Store(time.Now().UnixNano())
+			cancel(cause)
+		}()
 		_, err = s.Run(ctx)
 		if took := time.Duration(time.Now().UnixNano() - at.Load()); took > 50*time.Millisecond {
 			t.Errorf("%s: the answer took %v", e, took)

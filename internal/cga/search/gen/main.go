@@ -16,6 +16,7 @@ var words = []int{3, 13}
 
 // files are what this command writes, with the function that makes each.
 var files = map[string]func() []byte{
+	"avx2_amd64.s":   avx2,
 	"avx512_amd64.s": avx512,
 	"shani_amd64.s":  shani,
 }

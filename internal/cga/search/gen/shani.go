@@ -5,6 +5,7 @@ package main
 import "fmt"
 
 const (
+	streams  = 4
 	groups   = rounds / 4 // of four rounds, what one instruction does
 	xmmBytes = 16
 	allLanes = "X12" // schedule words that the streams share
