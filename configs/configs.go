@@ -1,0 +1,15 @@
+// SPDX-License-Identifier: MIT
+
+// Package configs holds the files that a package installs beside the programs.
+package configs
+
+import "embed"
+
+// Files are the shipped configuration files, by name:
+//
+//	shim6.yaml          /etc/shim6/shim6.yaml
+//	shim6d.service      /usr/lib/systemd/system/shim6d.service
+//	shim6.modules-load  /usr/lib/modules-load.d/shim6.conf
+//
+//go:embed shim6.yaml shim6d.service shim6.modules-load
+var Files embed.FS

@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: MIT
+
+package configs
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/coreos/go-systemd/v22/unit"
+	"github.com/google/go-cmp/cmp"
+
+	"shim6/daemon/config"
+)
+
+func read(t *testing.T, name string) []byte {
+	t.Helper()
+	b, err := Files.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+// The shipped file says what the daemon does without it.
+func TestShippedConfigurationIsTheDefault(t *testing.T) {
+	got, err := config.Parse(bytes.NewReader(read(t, "shim6.yaml")), "shim6.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := config.Default()
+	want.State = want.StateFile()
+	if d := cmp.Diff(want, got); d != "" {
+		t.Errorf("(-default +shipped):\n%s", d)
+	}
+}
+
+func TestShippedConfigurationHasEveryKey(t *testing.T) {
+	text := string(read(t, "shim6.yaml"))
+	for _, name := range config.KeyNames() {
+		parent, key, nested := strings.Cut(name, ".")
+		want := `(?m)^#?` + parent + `: `
+		if nested {
+			want = `(?ms)^` + parent + `:\n(  [^\n]*\n)*?  ` + key + `: `
+		}
+		if !regexp.MustCompile(want).MatchString(text) {
+			t.Errorf("key %s is not in shim6.yaml", name)
+		}
+	}
+}
+
+func options(t *testing.T, name string) map[string]string {
+	t.Helper()
+	list, err := unit.Deserialize(bytes.NewReader(read(t, name)))
+	if err != nil {
+		t.Fatalf("%s: %v", name, err)
+	}
+	m := make(map[string]string)
+	for _, o := range list {
+		m[o.Section+"."+o.Name] = o.Value
+	}
+	return m
+}
+
+func TestUnitFitsTheDaemon(t *testing.T) {
+	o := options(t, "shim6d.service")
+	defaults := config.Default()
+	for key, want := range map[string]string{
+		"Service.Type":      "notify",
+		"Service.ExecStart": "/usr/sbin/shim6d",
+		// The default files are in the directory that the unit makes.
+		"Service.RuntimeDirectory": filepath.Base(filepath.Dir(defaults.Socket)),
+		// The saved contexts are needed by the next daemon.
+		"Service.RuntimeDirectoryPreserve": "yes",
+		"Service.ReadWritePaths":           filepath.Dir(defaults.StateFile()),
+		"Service.CapabilityBoundingSet":    "CAP_NET_ADMIN CAP_NET_RAW CAP_CHOWN",
+		"Install.WantedBy":                 "multi-user.target",
+	} {
+		if o[key] != want {
+			t.Errorf("%s is %q, want %q", key, o[key], want)
+		}
+	}
+	if _, err := os.Stat("../daemon/shim6d/main.go"); err != nil {
+		t.Errorf("the unit starts a program that is not there: %v", err)
+	}
+}
+
+// Every module that is loaded at boot is built here.
+func TestModulesExist(t *testing.T) {
+	built := ""
+	for _, dir := range []string{"kmod", "heuristics"} {
+		b, err := os.ReadFile(filepath.Join("..", dir, "Kbuild"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		built += string(b)
+	}
+	n := 0
+	for line := range strings.Lines(string(read(t, "shim6.modules-load"))) {
+		line = strings.TrimSpace(line)
+		if line == "" || strings.HasPrefix(line, "#") {
+			continue
+		}
+		n++
+		if !regexp.MustCompile(`\b` + line + `\.o\b`).MatchString(built) {
+			t.Errorf("module %s is not built", line)
+		}
+	}
+	if n == 0 {
+		t.Error("no module is loaded")
+	}
+}

@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: MIT
+
+package run
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"shim6/daemon/config"
+	"shim6/daemon/engine"
+	"shim6/daemon/nl"
+	"shim6/daemon/reap"
+	"shim6/daemon/shim6"
+	"shim6/daemon/wire"
+)
+
+// start sets up the kernel module, tells the engine the local locators and takes up the contexts that outlived the daemon
+// before this one.
+func (l *Loop) start() error {
+	if err := l.setSettings(); err != nil {
+		return err
+	}
+	l.refresh()
+	return l.adopt()
+}
+
+func (l *Loop) setSettings() error {
+	enabled, gso := true, nl.GSOSegment
+	if l.cfg.GSO == config.GSOWhole {
+		gso = nl.GSOWhole
+	}
+	err := l.ports.Kernel.SetSettings(nl.Settings{
+		Enabled: &enabled, TCPKick: &l.cfg.TCPKick, GSOMode: &gso, MarkMask: &l.cfg.MarkMask,
+	})
+	if err != nil {
+		return err
+	}
+	// On its own, so that the error is about the heuristic.
+	err = l.ports.Kernel.SetSettings(nl.Settings{Heuristic: &l.cfg.Heuristic})
+	if errors.Is(err, unix.ENOENT) {
+		if s, getErr := l.ports.Kernel.Settings(); getErr == nil {
+			err = fmt.Errorf("%w; the kernel knows %s", err, strings.Join(s.Heuristics, ", "))
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("heuristic %s: %w", l.cfg.Heuristic, err)
+	}
+	return nil
+}
+
+// adopt hands the kernel's contexts to the engine where what the engine knew of them was saved, and removes the others:
+// their peers will find out and establish new ones (RFC 5533 section 7.17).
+func (l *Loop) adopt() error {
+	saved, err := readSaved(l.cfg.StateFile())
+	if err != nil {
+		l.log.Warn("saved contexts not read", "error", err)
+	}
+	list, err := l.ports.Kernel.Contexts()
+	if err != nil {
+		return err
+	}
+	for _, k := range list {
+		s, why := match(saved[wire.ContextTag(k.TagLocal)], k)
+		if why != "" {
+			l.removeOrphan(k, why)
+			continue
+		}
+		l.held[s.TagLocal] = &held{ulids: s.ULIDs, inKernel: true}
+		l.handle(engine.AdoptContext{Snapshot: s})
+	}
+	l.dropUnadopted(list)
+	if len(list) > 0 {
+		l.log.Info("contexts adopted", "adopted", len(l.held), "found", len(list))
+	}
+	l.changed()
+	return nil
+}
+
+// match brings a saved context up to date with the kernel's, or says why the two are not the same.
+func match(s *engine.Snapshot, k nl.Context) (engine.Snapshot, string) {
+	switch {
+	case s == nil:
+		return engine.Snapshot{}, "it was not saved"
+	case s.ULIDs.Local != k.ULIDLocal || s.ULIDs.Peer != k.ULIDPeer || s.FII != k.FII:
+		return engine.Snapshot{}, "another one was saved under its tag"
+	case uint64(s.TagPeer) != k.TagPeer:
+		return engine.Snapshot{}, "the peer's tag is not the saved one"
+	case len(k.Paths) == 0:
+		return engine.Snapshot{}, "it has no path"
+	}
+	up := *s
+	up.Current = engine.LocatorPair(k.Paths[0])
+	up.Reap = reap.State(k.ReapState)
+	return up, ""
+}
+
+// dropUnadopted removes from the kernel what the engine did not take.
+func (l *Loop) dropUnadopted(list []nl.Context) {
+	taken := make(map[wire.ContextTag]bool)
+	for _, s := range l.engine.Contexts() {
+		taken[s.TagLocal] = s.State == shim6.StateEstablished
+	}
+	for _, k := range list {
+		tag := wire.ContextTag(k.TagLocal)
+		if l.held[tag] != nil && !taken[tag] {
+			delete(l.held, tag)
+			l.removeOrphan(k, "the engine refused it")
+		}
+	}
+}

@@ -1,0 +1,198 @@
+// SPDX-License-Identifier: MIT
+
+package run
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"os"
+	"slices"
+
+	"shim6/daemon/ctl"
+	"shim6/daemon/engine"
+	"shim6/daemon/nl"
+	"shim6/daemon/reap"
+	"shim6/daemon/shim6"
+	"shim6/daemon/wire"
+)
+
+// A backend answers the control server's requests. What it asks of the kernel it asks beside the loop, what it asks of the
+// engine within.
+type backend struct{ l *Loop }
+
+// Backend returns what the control server needs of the Loop.
+func (l *Loop) Backend() ctl.Backend { return backend{l} }
+
+func (b backend) Status(ctx context.Context) (s ctl.Status, err error) {
+	l := b.l
+	err = l.call(ctx, func() {
+		s = ctl.Status{
+			Version: l.version, PID: os.Getpid(), Started: l.started,
+			SendTimeoutMS: l.cfg.SendTimeout.Milliseconds(), TeardownMS: l.cfg.Teardown.Milliseconds(),
+			Contexts: len(l.engine.Contexts()), Locators: len(l.locators), Subscribers: l.report.events.Subscribers(),
+		}
+	})
+	if err != nil {
+		return s, err
+	}
+	k, err := l.ports.Kernel.Settings()
+	if err != nil {
+		return s, err
+	}
+	s.Enabled, s.Heuristic, s.TCPKick, s.MarkMask = *k.Enabled, *k.Heuristic, *k.TCPKick, *k.MarkMask
+	s.Heuristics = append([]string{}, k.Heuristics...)
+	s.GSO = gsoName(*k.GSOMode)
+	return s, nil
+}
+
+func gsoName(m nl.GSOMode) string {
+	switch m {
+	case nl.GSOSegment:
+		return "segment"
+	case nl.GSOWhole:
+		return "whole"
+	}
+	return fmt.Sprintf("mode %d", m)
+}
+
+func (b backend) Contexts(ctx context.Context) ([]ctl.Context, error) {
+	var known []engine.Snapshot
+	if err := b.l.call(ctx, func() { known = b.l.engine.Contexts() }); err != nil {
+		return nil, err
+	}
+	list, err := b.l.ports.Kernel.Contexts()
+	if err != nil {
+		return nil, err
+	}
+	inKernel := make(map[uint64]*nl.Context, len(list))
+	for i := range list {
+		inKernel[list[i].TagLocal] = &list[i]
+	}
+	all := make([]ctl.Context, 0, len(known))
+	for _, s := range known {
+		all = append(all, shownContext(s, inKernel[uint64(s.TagLocal)]))
+	}
+	return all, nil
+}
+
+func shownContext(s engine.Snapshot, k *nl.Context) ctl.Context {
+	c := ctl.Context{
+		Tag: tag(s.TagLocal), TagPeer: tag(s.TagPeer), ULIDLocal: s.ULIDs.Local, ULIDPeer: s.ULIDs.Peer, FII: s.FII,
+		State: s.State.String(), Since: s.Since, Current: ctl.Pair(s.Current),
+		LocatorsLocal: shownLocators(s.LocatorsLocal), LocatorsPeer: shownLocators(s.LocatorsPeer),
+		GenerationLocal: s.GenerationLocal, GenerationPeer: s.GenerationPeer, Reap: s.Reap.String(),
+		SendTimeoutMS: s.SendTimeout.Milliseconds(), KeepaliveTimeoutMS: s.KeepaliveTimeout.Milliseconds(),
+		KeepaliveIntervalMS: s.KeepaliveInterval.Milliseconds(),
+		ProbesSent:          s.ProbesSent, ProbesReceived: s.ProbesReceived, KeepalivesSent: s.KeepalivesSent,
+	}
+	if k == nil {
+		return c
+	}
+	c.Kernel = &ctl.KernelContext{
+		Paths: make([]ctl.Pair, 0, len(k.Paths)), Reap: reap.State(k.ReapState).String(),
+		TxPackets: k.TxPackets, TxBytes: k.TxBytes, RxPackets: k.RxPackets, RxBytes: k.RxBytes,
+		IdleMS: k.Idle.Milliseconds(),
+	}
+	for _, p := range k.Paths {
+		c.Kernel.Paths = append(c.Kernel.Paths, ctl.Pair(p))
+	}
+	return c
+}
+
+func shownLocators(list []engine.LocatorInfo) []ctl.ContextLocator {
+	all := make([]ctl.ContextLocator, 0, len(list))
+	for _, i := range list {
+		c := ctl.ContextLocator{Addr: i.Addr, Verified: i.Verified, Probed: i.Probed, Broken: i.Broken}
+		if i.Method != 0 {
+			c.Method = i.Method.String()
+		}
+		all = append(all, c)
+	}
+	return all
+}
+
+func (b backend) Locators(ctx context.Context) (list []ctl.Locator, err error) {
+	err = b.l.call(ctx, func() { list = append([]ctl.Locator{}, b.l.locators...) })
+	return list, err
+}
+
+func (b backend) Stats(ctx context.Context) (s ctl.Stats, err error) {
+	var c engine.Counters
+	if err := b.l.call(ctx, func() { c = b.l.engine.Counters() }); err != nil {
+		return s, err
+	}
+	k, err := b.l.ports.Kernel.Stats()
+	if err != nil {
+		return s, err
+	}
+	s = ctl.Stats{Kernel: make(map[string]uint64), Engine: make(map[string]uint64), Daemon: b.l.stats.byName()}
+	for stat, n := range k {
+		s.Kernel[stat.String()] = n
+	}
+	for t, n := range c.Received {
+		s.Engine["received "+t.String()] = n
+	}
+	for t, n := range c.Sent {
+		s.Engine["sent "+t.String()] = n
+	}
+	for reason, n := range c.Dropped {
+		s.Engine["dropped "+string(reason)] = n
+	}
+	s.Daemon["log_lines_lost"] = b.l.logLost()
+	return s, nil
+}
+
+func (b backend) DeleteContext(ctx context.Context, tag uint64) error {
+	return b.onContext(ctx, tag, func(s engine.Snapshot) error {
+		b.l.handle(engine.DeleteContext{Tag: s.TagLocal})
+		return nil
+	})
+}
+
+func (b backend) ProbeContext(ctx context.Context, tag uint64) error {
+	return b.onContext(ctx, tag, func(s engine.Snapshot) error {
+		if s.State != shim6.StateEstablished {
+			return &ctl.Error{
+				Status: http.StatusConflict, Message: fmt.Sprintf("the context is in state %s", s.State),
+				Hint: "only an ESTABLISHED context has paths to probe",
+			}
+		}
+		b.l.handle(engine.ProbeContext{Tag: s.TagLocal})
+		return nil
+	})
+}
+
+// onContext calls fn within the loop with the context that has the local tag.
+func (b backend) onContext(ctx context.Context, tag uint64, fn func(engine.Snapshot) error) error {
+	var err error
+	callErr := b.l.call(ctx, func() {
+		all := b.l.engine.Contexts()
+		i := slices.IndexFunc(all, func(s engine.Snapshot) bool { return s.TagLocal == wire.ContextTag(tag) })
+		if i < 0 {
+			err = ctl.ErrNoContext
+			return
+		}
+		err = fn(all[i])
+	})
+	if callErr != nil {
+		return callErr
+	}
+	return err
+}
+
+// Flush drops the engine's contexts, and from the kernel what the engine did not know of.
+func (b backend) Flush(ctx context.Context) (n int, err error) {
+	callErr := b.l.call(ctx, func() {
+		all := b.l.engine.Contexts()
+		n = len(all)
+		for _, s := range all {
+			b.l.handle(engine.DeleteContext{Tag: s.TagLocal})
+		}
+		err = b.l.ports.Kernel.Flush()
+	})
+	if callErr != nil {
+		return 0, callErr
+	}
+	return n, err
+}

@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: MIT
+
+package run
+
+import (
+	"net/netip"
+	"os"
+	"slices"
+	"time"
+
+	"shim6/daemon/ctl"
+	"shim6/daemon/engine"
+	"shim6/internal/cga"
+	"shim6/internal/rtnl"
+)
+
+// refresh reads the local addresses and gives the engine those that may be locators, when they changed.
+func (l *Loop) refresh() {
+	l.loadKeys()
+	list, err := l.ports.Addresses()
+	if err != nil {
+		l.log.Error("local addresses not read", "error", err)
+		return
+	}
+	usable := l.usable(list)
+	var shown []ctl.Locator
+	var told []engine.LocalLocator
+	carrier := make(map[netip.Addr]bool)
+	for _, a := range usable {
+		addr := a.Prefix.Addr()
+		carrier[addr] = carrier[addr] || a.Carrier
+		if slices.ContainsFunc(told, func(t engine.LocalLocator) bool { return t.Addr == addr }) {
+			continue
+		}
+		shownOne := ctl.Locator{Addr: addr, Link: a.Link, Deprecated: a.Deprecated, Temporary: a.Temporary}
+		toldOne := engine.LocalLocator{Addr: addr}
+		if p, keyID, ok := l.keys.ParamsFor(addr); ok {
+			toldOne.PDS, toldOne.KeyID = p.Marshal(), keyID
+			shownOne.Proof, shownOne.KeyID = proof(p), keyID
+		}
+		shown, told = append(shown, shownOne), append(told, toldOne)
+	}
+	for i := range shown {
+		shown[i].Carrier = carrier[shown[i].Addr]
+	}
+	before := l.locators
+	l.locators = shown
+	if !l.sameLocators(told) {
+		l.told = told
+		l.report.locatorsChanged(l.now, len(told))
+		l.handle(engine.LocalLocators{Locators: told})
+	}
+	for _, was := range before {
+		if now, there := carrier[was.Addr]; was.Carrier && there && !now {
+			l.carrierLost(was.Addr)
+		}
+	}
+}
+
+// usable picks the addresses that may be a source (RFC 5534 section 3.1) on the interfaces of the configuration,
+// those that are not deprecated first.
+func (l *Loop) usable(list []rtnl.Address) []rtnl.Address {
+	list = slices.DeleteFunc(slices.Clone(list), func(a rtnl.Address) bool {
+		return !a.MayBeSource() || !l.cfg.Includes(a.Link)
+	})
+	slices.SortStableFunc(list, func(a, b rtnl.Address) int {
+		switch {
+		case a.Deprecated == b.Deprecated:
+			return 0
+		case a.Deprecated:
+			return 1
+		}
+		return -1
+	})
+	return list
+}
+
+func (l *Loop) sameLocators(told []engine.LocalLocator) bool {
+	return l.told != nil && slices.EqualFunc(l.told, told, func(a, b engine.LocalLocator) bool {
+		return a.Addr == b.Addr && a.KeyID == b.KeyID && slices.Equal(a.PDS, b.PDS)
+	})
+}
+
+func proof(p *cga.Params) string {
+	if mp, err := p.MultiPrefix(); err == nil && mp != nil {
+		return "HBA"
+	}
+	return "CGA"
+}
+
+// keySettled is how old the key directory's last change must be before one look at it counts: files may still be written.
+const keySettled = 2 * time.Second
+
+// loadKeys reads the key directory unless it is known not to have changed: keys come with the addresses that they prove.
+func (l *Loop) loadKeys() {
+	var stamp time.Time
+	if st, err := os.Stat(l.cfg.Keys); err == nil && l.now.Sub(st.ModTime()) > keySettled {
+		stamp = st.ModTime()
+	}
+	if l.keys != nil && l.keyErr == nil && !stamp.IsZero() && stamp.Equal(l.keyStamp) {
+		return
+	}
+	keys, err := l.ports.LoadKeys()
+	if err != nil && (l.keyErr == nil || l.keyErr.Error() != err.Error()) {
+		l.log.Warn("not every key can be used", "error", err)
+	}
+	l.keys, l.keyErr, l.keyStamp = keys, err, stamp
+}

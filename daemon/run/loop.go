@@ -1,0 +1,254 @@
+// SPDX-License-Identifier: MIT
+
+package run
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"shim6/daemon/config"
+	"shim6/daemon/ctl"
+	"shim6/daemon/engine"
+	"shim6/daemon/nl"
+	"shim6/daemon/wire"
+)
+
+const (
+	// pollInterval is how often the kernel's contexts are compared with the engine's, and their idle times told.
+	pollInterval = 30 * time.Second
+	// resyncDelay is how soon that happens after something went wrong between the two.
+	resyncDelay = time.Second
+	// saveDelay is how long a change may be unsaved.
+	saveDelay = 200 * time.Millisecond
+
+	packetQueue  = 256
+	kernelQueue  = 1024
+	requestQueue = 16
+)
+
+// A Loop owns the engine and everything that acts for it.
+type Loop struct {
+	cfg     *config.Config
+	version string
+	ports   Ports
+	engine  *engine.Engine
+	report  reporter
+	log     *slog.Logger
+	stats   *counters
+	logLost func() uint64
+
+	keys     Keys
+	keyErr   error
+	keyStamp time.Time
+	locators []ctl.Locator
+	told     []engine.LocalLocator // the same, as the engine has them
+
+	held    map[wire.ContextTag]*held
+	sender  *sender
+	workers *workers
+	saver   *saver
+
+	packets  chan engine.PacketIn
+	kernel   chan nl.Event
+	requests chan func()
+	reload   chan struct{}
+	fatal    chan error
+	ready    chan struct{}
+	stopped  chan struct{}
+
+	started time.Time
+	now     time.Time // of what is being handled
+	saveAt  time.Time // zero when everything is saved
+	pollAt  time.Time
+	pending []engine.Event // made by effects, to be handled next
+	strict  bool           // panic where something cannot happen
+}
+
+// Options are what a Loop is made from.
+type Options struct {
+	Config  *config.Config
+	Version string
+	Seed    [32]byte // of the engine's randomness, unpredictable
+	Log     *slog.Logger
+	LogLost func() uint64 // lines that the log lost, nil for none
+	Events  *ctl.Events
+	Ports   Ports
+}
+
+// New makes a Loop. What it is connected to is the Loop's to close once Run is called.
+func New(o Options) (*Loop, error) {
+	l := o.Config.Limits
+	teardown := o.Config.Teardown
+	if teardown == 0 {
+		teardown = never
+	}
+	e, err := engine.New(engine.Config{
+		Seed: o.Seed, SendTimeout: o.Config.SendTimeout, Teardown: teardown,
+		Limits: engine.Limits{
+			Contexts: l.Contexts, Verifying: l.Verifying, Waiting: l.Waiting, R1Rate: l.R1Rate, VerifyRate: l.VerifyRate,
+			RecoveryRate: l.RecoveryRate, ErrorRate: l.ErrorRate,
+		},
+	})
+	if err != nil {
+		return nil, err
+	}
+	if o.LogLost == nil {
+		o.LogLost = func() uint64 { return 0 }
+	}
+	return &Loop{
+		cfg: o.Config, version: o.Version, ports: o.Ports, engine: e, log: o.Log, logLost: o.LogLost,
+		report: reporter{log: o.Log, events: o.Events}, stats: new(counters),
+		held:     make(map[wire.ContextTag]*held),
+		packets:  make(chan engine.PacketIn, packetQueue),
+		kernel:   make(chan nl.Event, kernelQueue),
+		requests: make(chan func(), requestQueue),
+		reload:   make(chan struct{}, 1),
+		fatal:    make(chan error, 1),
+		ready:    make(chan struct{}),
+		stopped:  make(chan struct{}),
+	}, nil
+}
+
+// never is a teardown time that no context reaches.
+const never = 100 * 365 * 24 * time.Hour
+
+// Ready is closed when the kernel module is set up and its contexts are adopted.
+func (l *Loop) Ready() <-chan struct{} { return l.ready }
+
+// Reload makes the Loop read the key directory and the local addresses again.
+func (l *Loop) Reload() {
+	select {
+	case l.reload <- struct{}{}:
+	default:
+	}
+}
+
+// Run works until ctx is done, which is no error, or something fails that the daemon cannot do without. Contexts stay in
+// the kernel in either case.
+func (l *Loop) Run(ctx context.Context) error {
+	l.now = time.Now()
+	l.started = l.now
+	l.pollAt = l.now.Add(pollInterval)
+	l.sender = newSender(l.ports.Socket, l.log, l.stats)
+	l.workers = newWorkers()
+	l.saver = newSaver(l.cfg.StateFile(), l.log, l.stats)
+
+	var readers sync.WaitGroup
+	err := l.start()
+	if err == nil {
+		readers.Go(l.readPackets)
+		readers.Go(l.readKernel)
+		close(l.ready)
+		err = l.serve(ctx)
+	}
+	close(l.stopped)
+	err = errors.Join(err, l.ports.Socket.Close(), l.ports.Events.Close())
+	readers.Wait()
+	l.workers.close()
+	l.sender.close()
+	l.save()
+	l.saver.close()
+	return err
+}
+
+// serve handles what comes, one thing after the other.
+func (l *Loop) serve(ctx context.Context) error {
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		timer.Reset(max(l.alarm().Sub(l.now), 0))
+		var handle func()
+		select {
+		case <-ctx.Done():
+			return nil
+		case err := <-l.fatal:
+			return err
+		case p := <-l.packets:
+			handle = func() { l.handle(p) }
+		case ev := <-l.kernel:
+			handle = func() { l.onKernel(ev) }
+		case ev := <-l.workers.results:
+			handle = func() { l.handle(ev) }
+		case request := <-l.requests:
+			handle = request
+		case <-l.ports.Changes:
+			handle = l.refresh
+		case <-l.reload:
+			handle = func() {
+				l.keyStamp = time.Time{}
+				l.refresh()
+			}
+		case <-timer.C:
+			handle = l.onTime
+		}
+		l.now = time.Now()
+		handle()
+	}
+}
+
+// alarm is when onTime must be called.
+func (l *Loop) alarm() time.Time {
+	at := l.pollAt
+	for _, t := range []time.Time{l.engine.Deadline(), l.saveAt} {
+		if !t.IsZero() && t.Before(at) {
+			at = t
+		}
+	}
+	return at
+}
+
+func (l *Loop) onTime() {
+	due := func(t time.Time) bool { return !t.IsZero() && !t.After(l.now) }
+	if due(l.engine.Deadline()) {
+		l.handle(engine.Tick{})
+	}
+	if due(l.saveAt) {
+		l.save()
+	}
+	if due(l.pollAt) {
+		l.pollAt = l.now.Add(pollInterval)
+		l.poll()
+	}
+}
+
+// handle gives the engine an event, carries out its actions, and goes on with the events that these made.
+func (l *Loop) handle(ev engine.Event) {
+	l.pending = append(l.pending, ev)
+	for len(l.pending) > 0 {
+		ev, l.pending = l.pending[0], l.pending[1:]
+		for _, a := range l.engine.Handle(l.now, ev) {
+			l.apply(a)
+		}
+	}
+}
+
+// call runs fn in the loop's goroutine and waits for it.
+func (l *Loop) call(ctx context.Context, fn func()) error {
+	done := make(chan struct{})
+	select {
+	case l.requests <- func() { defer close(done); fn() }:
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-l.stopped:
+		return context.Canceled
+	}
+	select {
+	case <-done:
+		return nil
+	case <-l.stopped:
+		return context.Canceled
+	}
+}
+
+// impossible is for what only a mistake in this program can bring about.
+func (l *Loop) impossible(format string, args ...any) {
+	msg := fmt.Sprintf(format, args...)
+	if l.strict {
+		panic(msg)
+	}
+	l.log.Error(msg)
+}

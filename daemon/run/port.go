@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: MIT
+
+package run
+
+import (
+	"crypto/rsa"
+	"net/netip"
+
+	"shim6/daemon/nl"
+	"shim6/internal/cga"
+	"shim6/internal/rtnl"
+)
+
+// A Kernel is the client of the kernel module: *nl.Client.
+type Kernel interface {
+	NewContext(nl.Context) error
+	SetContext(nl.Context) error
+	DeleteContext(tagLocal uint64) error
+	Flush() error
+	SetReap(nl.Reap) error
+	Contexts() ([]nl.Context, error)
+	SetSettings(nl.Settings) error
+	Settings() (nl.Settings, error)
+	Stats() (nl.Stats, error)
+	Loaded() error
+}
+
+// KernelEvents are the events of the kernel module: *nl.Subscription.
+type KernelEvents interface {
+	Next() (nl.Event, error)
+	Close() error
+}
+
+// A Socket carries Shim6 control messages: *rawsock.Conn.
+type Socket interface {
+	ReadFrom(buf []byte) (n int, src, dst netip.Addr, hopLimit uint8, err error)
+	WriteTo(b []byte, src, dst netip.Addr) error
+	Close() error
+}
+
+// Keys prove local addresses and sign for them: *cga.Store.
+type Keys interface {
+	ParamsFor(addr netip.Addr) (p *cga.Params, keyID string, ok bool)
+	Key(keyID string) *rsa.PrivateKey
+}
+
+// Ports are what a Loop is connected to.
+type Ports struct {
+	Kernel    Kernel
+	Events    KernelEvents
+	Socket    Socket
+	Addresses func() ([]rtnl.Address, error) // rtnl.List
+	Changes   <-chan struct{}                // rtnl.Watch
+	LoadKeys  func() (Keys, error)           // what is usable comes even with an error
+}

@@ -1,0 +1,127 @@
+// SPDX-License-Identifier: MIT
+
+// Command shim6d is the Shim6 daemon (RFC 5533 and RFC 5534) of the network namespace that it is started in.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"shim6/daemon/config"
+	"shim6/daemon/nl"
+	"shim6/internal/buildinfo"
+	"shim6/internal/cga"
+)
+
+const (
+	exitOK    = 0
+	exitFail  = 1
+	exitUsage = 2 // the command line is wrong
+)
+
+const usage = `Usage: shim6d [--config FILE] [--check]
+
+shim6d keeps the contexts of this network namespace: it agrees with peers on the
+addresses of both sides, watches the paths and moves flows to one that works.
+
+  --config FILE  read FILE instead of ` + config.DefaultPath + `,
+                 which may be missing
+  --check        say what is wrong with the configuration and the keys, or "ok"
+  --version      print the version
+  --help         print this
+`
+
+// An env is what one run of the program has of the world.
+type env struct {
+	stdout, stderr io.Writer
+	reload         <-chan os.Signal
+}
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	reload := make(chan os.Signal, 1)
+	signal.Notify(reload, syscall.SIGHUP)
+	e := &env{stdout: os.Stdout, stderr: os.Stderr, reload: reload}
+	code := e.run(ctx, os.Args[1:])
+	stop()
+	os.Exit(code)
+}
+
+func (e *env) run(ctx context.Context, args []string) int {
+	flags := flag.NewFlagSet("shim6d", flag.ContinueOnError)
+	flags.SetOutput(io.Discard)
+	file := flags.String("config", "", "")
+	check := flags.Bool("check", false, "")
+	version := flags.Bool("version", false, "")
+	err := flags.Parse(args)
+	switch {
+	case errors.Is(err, flag.ErrHelp):
+		fmt.Fprint(e.stdout, usage)
+		return exitOK
+	case err == nil && flags.NArg() > 0:
+		err = fmt.Errorf("unknown argument %q", flags.Arg(0))
+	}
+	if err != nil {
+		return e.fail(exitUsage, err, "shim6d --help tells the options")
+	}
+	if *version {
+		fmt.Fprintln(e.stdout, "shim6d", buildinfo.Version())
+		return exitOK
+	}
+
+	c, err := load(*file)
+	if err != nil {
+		return e.fail(exitFail, err, "")
+	}
+	for _, w := range c.Warnings() {
+		fmt.Fprintf(e.stderr, "shim6d: warning: %s\n", w)
+	}
+	if *check {
+		return e.check(c)
+	}
+	if missing := missingCapabilities(); missing != "" {
+		return e.fail(exitFail, fmt.Errorf("shim6d lacks %s", missing), "run it as root")
+	}
+	if err := serve(ctx, e, c); err != nil {
+		return e.fail(exitFail, err, nl.Hint(err))
+	}
+	return exitOK
+}
+
+func load(file string) (*config.Config, error) {
+	if file == "" {
+		return config.Load(config.DefaultPath, false)
+	}
+	return config.Load(file, true)
+}
+
+// check tells whether every file in the key directory can be used; the configuration was read already.
+func (e *env) check(c *config.Config) int {
+	if _, err := cga.LoadDir(c.Keys); err != nil {
+		return e.fail(exitFail, err, "make a key and addresses: cgatool generate --help")
+	}
+	fmt.Fprintln(e.stdout, "ok")
+	return exitOK
+}
+
+// fail prints an error, or each of those that were joined, with a hint.
+func (e *env) fail(code int, err error, hint string) int {
+	var joined interface{ Unwrap() []error }
+	if errors.As(err, &joined) && fmt.Sprint(joined) == err.Error() {
+		for _, one := range joined.Unwrap() {
+			fmt.Fprintf(e.stderr, "shim6d: error: %v\n", one)
+		}
+	} else {
+		fmt.Fprintf(e.stderr, "shim6d: error: %v\n", err)
+	}
+	if hint != "" {
+		fmt.Fprintf(e.stderr, "hint: %s\n", hint)
+	}
+	return code
+}

@@ -1,0 +1,138 @@
+// SPDX-License-Identifier: MIT
+
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"os/user"
+	"strconv"
+	"time"
+
+	systemd "github.com/coreos/go-systemd/v22/daemon"
+	"golang.org/x/sync/errgroup"
+
+	"shim6/daemon/config"
+	"shim6/daemon/ctl"
+	"shim6/daemon/run"
+	"shim6/internal/buildinfo"
+)
+
+const (
+	// stopGrace is how long control requests in progress may take when the daemon stops.
+	stopGrace = 2 * time.Second
+	// logGrace is how long the last lines of the log may take.
+	logGrace = time.Second
+)
+
+// serve opens everything that the daemon needs and works until ctx is done.
+func serve(ctx context.Context, e *env, c *config.Config) (err error) {
+	lines := run.NewLogWriter(e.stderr)
+	defer func() { err = errors.Join(err, lines.Close(logGrace)) }()
+	log, err := run.NewLogger(lines, c.Log)
+	if err != nil {
+		return err
+	}
+	lock, err := run.Lock(c.StateFile())
+	if err != nil {
+		return err
+	}
+	defer lock.Close()
+	gid, err := groupID(c.SocketGroup)
+	if err != nil {
+		return fmt.Errorf("socket_group: %w", err)
+	}
+
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	w, err := open(ctx)
+	if err != nil {
+		return err
+	}
+	defer w.close()
+	events := new(ctl.Events)
+	options := run.Options{
+		Config: c, Version: buildinfo.Version(), Log: log, LogLost: lines.Lost, Events: events, Ports: w.ports(c),
+	}
+	rand.Read(options.Seed[:])
+	loop, err := run.New(options)
+	if err != nil {
+		return err
+	}
+	listener, err := ctl.Listen(c.Socket, gid)
+	if err != nil {
+		return fmt.Errorf("control socket: %w", err)
+	}
+	server := ctl.NewServer(loop.Backend(), events, log)
+
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error { return server.Serve(listener) })
+	group.Go(func() error {
+		err := loop.Run(ctx)
+		stop(server, log)
+		return err
+	})
+	group.Go(func() error {
+		select {
+		case <-loop.Ready():
+		case <-ctx.Done():
+			return nil
+		}
+		log.Info("started", "version", options.Version, "socket", c.Socket, "send_timeout", c.SendTimeout.String(),
+			"heuristic", c.Heuristic)
+		notify(systemd.SdNotifyReady)
+		e.follow(ctx, loop)
+		notify(systemd.SdNotifyStopping)
+		return nil
+	})
+	if err := group.Wait(); err != nil {
+		return err
+	}
+	log.Info("stopped, contexts stay in the kernel")
+	return nil
+}
+
+// stop stops the control server. It comes after the loop, which answers the requests.
+func stop(s *ctl.Server, log *slog.Logger) {
+	ctx, cancel := context.WithTimeout(context.Background(), stopGrace)
+	defer cancel()
+	if err := s.Shutdown(ctx); err != nil {
+		log.Warn("control requests were cut off", "error", err)
+	}
+}
+
+// follow passes on the signal that asks for a reload, until ctx is done.
+func (e *env) follow(ctx context.Context, loop *run.Loop) {
+	for {
+		select {
+		case <-e.reload:
+			loop.Reload()
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// groupID looks up a group by name or number; the empty name is the group of the process.
+func groupID(name string) (int, error) {
+	if name == "" {
+		return os.Getgid(), nil
+	}
+	if n, err := strconv.ParseUint(name, 10, 31); err == nil {
+		return int(n), nil
+	}
+	g, err := user.LookupGroup(name)
+	if err != nil {
+		return 0, err
+	}
+	return strconv.Atoi(g.Gid)
+}
+
+// notify tells the service manager; without one, or when it does not listen, there is nothing to do.
+func notify(state string) {
+	_, _ = systemd.SdNotify(false, state)
+}

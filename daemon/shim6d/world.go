@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: MIT
+
+package main
+
+import (
+	"context"
+
+	"shim6/daemon/config"
+	"shim6/daemon/nl"
+	"shim6/daemon/rawsock"
+	"shim6/daemon/run"
+	"shim6/internal/cga"
+	"shim6/internal/rtnl"
+)
+
+// A world is what the daemon holds open in its network namespace.
+type world struct {
+	events  *nl.Subscription
+	kernel  *nl.Client
+	socket  *rawsock.Conn
+	changes <-chan struct{}
+}
+
+// open opens a world until ctx is done or it is closed. The events come first, so that none is missed after the contexts
+// were listed.
+func open(ctx context.Context) (w *world, err error) {
+	w = new(world)
+	defer func() {
+		if err != nil {
+			w.close()
+		}
+	}()
+	if w.events, err = nl.Subscribe(); err != nil {
+		return nil, err
+	}
+	if w.kernel, err = nl.Dial(); err != nil {
+		return nil, err
+	}
+	if w.socket, err = rawsock.Listen(); err != nil {
+		return nil, err
+	}
+	if w.changes, err = rtnl.Watch(ctx); err != nil {
+		return nil, err
+	}
+	return w, nil
+}
+
+// close closes what is open; what the loop closed before stays so.
+func (w *world) close() {
+	if w.events != nil {
+		_ = w.events.Close()
+	}
+	if w.kernel != nil {
+		_ = w.kernel.Close()
+	}
+	if w.socket != nil {
+		_ = w.socket.Close()
+	}
+}
+
+func (w *world) ports(c *config.Config) run.Ports {
+	return run.Ports{
+		Kernel: w.kernel, Events: w.events, Socket: w.socket, Addresses: rtnl.List, Changes: w.changes,
+		LoadKeys: func() (run.Keys, error) { return cga.LoadDir(c.Keys) },
+	}
+}
