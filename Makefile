@@ -17,14 +17,14 @@ LAB := $(BIN)/lab --build build --tsend $(TSEND) --rtt $(RTT) --seed $(SEED)
 PROGRAMS := $(patsubst %/,%,$(dir $(wildcard daemon/shim6d/main.go daemon/shim6ctl/main.go cgad/main.go cgatool/main.go)))
 
 .DEFAULT_GOAL := help
-.PHONY: help all build programs labtools setup kernel-6.1 kernel-6.12 kmod kmod-6.1 kmod-6.12 lab lab-list lab-shell clean
+.PHONY: help all build programs labtools setup setup-6.1 setup-6.12 kmod kmod-6.1 kmod-6.12 lab lab-list lab-shell clean
 
 help:
 	@echo 'make demo [KERNEL=6.1|6.12] [TSEND=3s] [RTT=20ms]   a provider fails under a transfer, without shim6 and with it'
 	@echo 'make test            everything: Go tests, module builds, every lab case on both kernels'
 	@echo 'make lab [CASE=name] [KERNEL=6.1|6.12]   one lab case, or all of them'
 	@echo 'make lab-list        the lab cases, one line each'
-	@echo 'make lab-shell       a prompt in the lab'"'"'s network'
+	@echo 'make lab-shell       a prompt in the network of the lab'
 	@echo 'make build           the programs, in $(BIN)'
 	@echo 'make kmod            the kernel modules for Linux 6.1 and 6.12, in build/kmod'
 	@echo 'make clean           remove what was built'
@@ -32,7 +32,10 @@ help:
 all build: programs
 
 setup:
-	@test/setup.sh $(WHAT)
+	@test/setup.sh
+
+setup-6.1 setup-6.12: setup-%:
+	@test/setup.sh $*
 
 programs: setup
 	@mkdir -p $(BIN)
@@ -43,13 +46,15 @@ labtools: setup
 	@go build -o $(BIN)/lab ./test/lab
 	@go build -ldflags='-s -w' -o $(BIN)/labagent ./test/lab/agent
 
-kernel-6.1 kernel-6.12: kernel-%: setup
-	@test/lab/fetch-kernel.sh $* $(CACHE)/kernel/$*
-
 kmod: kmod-6.1 kmod-6.12
 
-kmod-6.1 kmod-6.12: kmod-%: kernel-%
-	@kmod/build.sh $* $(CACHE)/kernel/$* build/kmod/$*
+# Debian's headers ask for pahole to make debug information that a module need not have.
+kmod-6.1 kmod-6.12: kmod-%: setup-%
+	@mkdir -p build/kmod
+	@headers=$(CACHE)/kernel/$*/root/usr/src/linux-headers-$$(cat $(CACHE)/kernel/$*/release); \
+	if ! kmod/build.sh $$headers build/kmod/$* W=1 KCFLAGS=-Werror CONFIG_DEBUG_INFO_BTF_MODULES= >build/kmod/$*.log 2>&1; then \
+		cat build/kmod/$*.log; exit 1; \
+	fi
 
 lab: labtools programs kmod-$(KERNEL)
 	@$(LAB) run --kernel $(KERNEL) --jobs $(JOBS) $(CASE)
@@ -58,7 +63,7 @@ lab-list: labtools
 	@$(BIN)/lab list
 
 lab-shell: labtools programs kmod-$(KERNEL)
-	@$(BIN)/lab shell --kernel $(KERNEL)
+	@$(LAB) shell --kernel $(KERNEL)
 
 clean:
 	rm -rf build test/out

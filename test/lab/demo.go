@@ -116,7 +116,7 @@ func judgePackets(out string, g report.Demo, check func(string, bool, string, ..
 	plain, tagged, wrong := 0, 0, 0
 	for _, p := range b.Packets {
 		switch {
-		case !p.TCP || p.DstPort != traffic.Port || p.Data == 0:
+		case !p.TCP || p.SrcPort != traffic.Port || p.Data == 0:
 		case p.Tag == 0:
 			plain++
 		case fmt.Sprintf("%012x", p.Tag) == g.TagB:

@@ -106,7 +106,7 @@ func addDaemons(a *initramfs.Archive, s *settings, job *report.Job) error {
 
 // addUnderTest adds the modules that make kmod built for the series.
 func addUnderTest(a *initramfs.Archive, dir string) error {
-	files, err := filepath.Glob(filepath.Join(dir, "*.ko"))
+	files, err := filepath.Glob(filepath.Join(dir, "*", "*.ko"))
 	if err != nil {
 		return err
 	}

@@ -165,7 +165,7 @@ func boot(ctx context.Context, s *settings, k *kernel.Kernel, c cases.Case, imag
 		return err
 	}
 	guest, err := vm.Start(ctx, vm.Options{
-		Image: k.Image(), Initramfs: image, Share: share, MemoryMB: memoryMB,
+		Image: k.Image(), Initramfs: image, Share: share, MemoryMB: memoryMB, CPUs: c.CPUs,
 		FastTime: c.FastTime, Seed: s.seed, Console: console,
 	})
 	if err != nil {
@@ -222,7 +222,8 @@ func ending(ctx context.Context, up, done bool, console string) error {
 
 // judges add to a case's result what only its files tell, such as captures. They return what result.json is to hold.
 var judges = map[string]func(*settings, string, *report.Result, *terminal) (any, error){
-	"demo": judgeDemo,
+	"demo":     judgeDemo,
+	"failover": judgeFailover,
 }
 
 // save writes result.json.

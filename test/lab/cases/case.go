@@ -32,6 +32,7 @@ func All() []Case {
 	return []Case{
 		demo,
 		smoke,
+		failover,
 		malformedNetlink,
 		unload,
 	}

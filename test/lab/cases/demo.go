@@ -21,6 +21,8 @@ var demo = Case{
 	Run:      runDemo,
 }
 
+var demoPace = traffic.Pace{RateMbit: 10, BurstMbit: 30, Block: 16384}
+
 const (
 	// cutAfter is how long a transfer runs before the failure, goOn how long it is to run on after it has caught up.
 	cutAfter = 5 * time.Second
@@ -40,7 +42,7 @@ func runDemo(e *Env) error {
 		return err
 	}
 	source := e.Path(report.SentName)
-	if err := traffic.Fill(source, sizeFor(cutAfter, e.TSend, goOn), 1); err != nil {
+	if err := traffic.Fill(source, demoPace.Octets(cutAfter, e.TSend, goOn), 1); err != nil {
 		return err
 	}
 	var d report.Demo
@@ -56,7 +58,7 @@ func runDemo(e *Env) error {
 // demoControl shows that the failure is one: nothing gets through while it lasts.
 func demoControl(e *Env, net *topo.Network, provider1 *fault.Switch, source string, d *report.Demo) error {
 	e.Say("control run, without shim6: transfer from a to b by provider 1")
-	t, err := e.startTransfer(net, "control", source)
+	t, err := e.startTransfer(net, "control", source, demoPace, everywhere)
 	if err != nil {
 		return err
 	}
@@ -82,7 +84,7 @@ func demoShim6(e *Env, net *topo.Network, provider1 *fault.Switch, source string
 	}
 	defer p.remove()
 	e.Say("run with shim6: the same transfer, Send Timeout %v", e.TSend)
-	t, err := e.startTransfer(net, "shim6", source)
+	t, err := e.startTransfer(net, "shim6", source, demoPace, everywhere)
 	if err != nil {
 		return err
 	}

@@ -40,15 +40,17 @@ func runSmoke(e *Env) error {
 	names, err := heuristics(conn)
 	e.Check("heuristics none and default are registered", err == nil && slices.Contains(names, "none") && slices.Contains(names, "default"),
 		"%s %v", strings.Join(names, ", "), err)
-	_, err = conn.Do(genl.CfgSet, genl.U8(genl.Enabled, 1))
+	err = conn.Do(genl.CfgSet, genl.U8(genl.Enabled, 1))
 	e.Works("enable", err)
-	_, err = conn.Do(genl.CfgSet, genl.String(genl.Heuristic, "default"))
+	err = conn.Do(genl.CfgSet, genl.String(genl.Heuristic, "default"))
 	e.Works("choose heuristic default", err)
-	_, err = conn.Do(genl.CfgSet, genl.String(genl.Heuristic, "no-such"))
+	err = conn.Do(genl.CfgSet, genl.String(genl.Heuristic, "no-such"))
 	e.Check("an unknown heuristic is refused", errors.Is(err, unix.ENOENT), "%v", err)
 	_, err = conn.Dump(genl.CtxGet)
 	e.Works("dump of no contexts", err)
-	_, err = conn.Do(genl.CfgSet, genl.U8(genl.Enabled, 0))
+	err = conn.Do(genl.CfgSet, genl.String(genl.Heuristic, "none"))
+	e.Works("choose heuristic none", err)
+	err = conn.Do(genl.CfgSet, genl.U8(genl.Enabled, 0))
 	e.Works("disable", err)
 	e.unloadUnderTest()
 	_, err = genl.Dial(0)
@@ -68,12 +70,13 @@ func unloadSoon(name string) error {
 		}
 		time.Sleep(100 * time.Millisecond)
 	}
-	return err
+	users, usersErr := module.Users(name)
+	return fmt.Errorf("%w: %s%s", err, users, errText(usersErr))
 }
 
 // heuristics returns the names of the registered heuristics.
 func heuristics(conn *genl.Conn) ([]string, error) {
-	replies, err := conn.Do(genl.CfgGet, nil)
+	replies, err := conn.Get(genl.CfgGet, nil)
 	if err != nil {
 		return nil, err
 	}

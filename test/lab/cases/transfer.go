@@ -10,15 +10,17 @@ import (
 
 	"shim6/test/lab/capture"
 	"shim6/test/lab/fault"
-	"shim6/test/lab/node"
 	"shim6/test/lab/report"
 	"shim6/test/lab/topo"
 	"shim6/test/lab/traffic"
 )
 
-const (
-	rateMbit  = 10
-	burstMbit = 30
+// view is where a transfer is captured.
+type view struct{ node, device string }
+
+var (
+	everywhere   = []view{{"a", "p1"}, {"a", "p2"}, {"b", "p1"}}
+	receiverOnly = []view{{"b", "p1"}}
 )
 
 // A transfer is one run of iperf3 from a to b across a failure, as far as it has come.
@@ -30,18 +32,15 @@ type transfer struct {
 }
 
 // startTransfer begins to move the source file from a1 to b1. Captures and the output of iperf3 are named after the run.
-func (e *Env) startTransfer(net *topo.Network, name, source string) (*transfer, error) {
+func (e *Env) startTransfer(net *topo.Network, name, source string, pace traffic.Pace, views []view) (*transfer, error) {
 	t := &transfer{Transfer: report.Transfer{Name: name}, source: source, sink: e.Path(report.ReceivedName(name))}
 	info, err := os.Stat(source)
 	if err != nil {
 		return nil, err
 	}
 	t.Sent = info.Size()
-	for _, at := range []struct {
-		node *node.Node
-		dev  string
-	}{{net.A, "p1"}, {net.A, "p2"}, {net.B, "p1"}} {
-		c, err := capture.Start(at.node, at.dev, e.Path(report.CaptureName(name, at.node.Name, at.dev)))
+	for _, v := range views {
+		c, err := capture.Start(net.Node(v.node), v.device, e.Path(report.CaptureName(name, v.node, v.device)))
 		if err != nil {
 			return nil, errors.Join(err, t.stopCaptures())
 		}
@@ -50,7 +49,7 @@ func (e *Env) startTransfer(net *topo.Network, name, source string) (*transfer, 
 	t.Start = time.Now()
 	t.running, err = traffic.Transfer{
 		From: net.A, To: net.B, Src: net.A1, Dst: net.B1, Source: source, Sink: t.sink,
-		RateMbit: rateMbit, BurstMbit: burstMbit, Log: e.Path(name + "-iperf3-"),
+		Pace: pace, Log: e.Path(name + "-iperf3-"),
 	}.Start()
 	if err != nil {
 		return nil, errors.Join(err, t.stopCaptures())
@@ -60,7 +59,7 @@ func (e *Env) startTransfer(net *topo.Network, name, source string) (*transfer, 
 
 // cut makes a provider drop everything.
 func (t *transfer) cut(s *fault.Switch) error {
-	if !t.running.Client.Running() {
+	if t.running.Over() {
 		return fmt.Errorf("%s: the transfer was over before the failure", t.Name)
 	}
 	t.Cut = time.Now()
@@ -102,12 +101,4 @@ func (t *transfer) stopCaptures() error {
 	}
 	t.captures = nil
 	return errors.Join(errs...)
-}
-
-// sizeFor returns how much a transfer moves that begins before ahead of a failure, stands still for gap, catches up and
-// then goes on for after.
-func sizeFor(before, gap, after time.Duration) int64 {
-	const octetsPerSecond = rateMbit * 1e6 / 8
-	catchUp := gap.Seconds() * rateMbit / (burstMbit - rateMbit)
-	return int64((before.Seconds() + gap.Seconds() + catchUp + after.Seconds()) * octetsPerSecond)
 }

@@ -76,12 +76,12 @@ type stream struct {
 	octets  int64
 }
 
-// Largest returns the direction of a connection to a port that carried most data.
+// Largest returns the direction of a connection from a port that carried most data.
 func (c *Capture) Largest(port uint16) (*Flow, error) {
 	streams := map[ports]*stream{}
 	for i := range c.Packets {
 		p := &c.Packets[i]
-		if !p.TCP || p.DstPort != port {
+		if !p.TCP || p.SrcPort != port {
 			continue
 		}
 		key := ports{p.SrcPort, p.DstPort}
@@ -99,7 +99,7 @@ func (c *Capture) Largest(port uint16) (*Flow, error) {
 		}
 	}
 	if best == nil {
-		return nil, fmt.Errorf("no connection to port %d in the capture", port)
+		return nil, fmt.Errorf("no connection from port %d in the capture", port)
 	}
 	return &best.Flow, nil
 }

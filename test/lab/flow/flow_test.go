@@ -27,11 +27,11 @@ const port = 5201
 // first is the sequence number of the first octet, chosen so that the numbers wrap.
 var first uint32 = 0xfffffff1
 
-// segment describes one packet to b's port: at a time in milliseconds, of some source port, with a tag or none.
+// segment describes one packet from the port: at a time in milliseconds, to some port of b, with a tag or none.
 type segment struct {
 	ms    int
 	src   netip.Addr
-	sport uint16
+	dport uint16
 	tag   uint64
 	syn   bool
 	seq   uint32
@@ -41,8 +41,8 @@ type segment struct {
 // frame writes the packet as it is on the wire, cut off behind the TCP header as the captures are.
 func (s segment) frame() (whole int, captured []byte) {
 	tcp := make([]byte, 20)
-	binary.BigEndian.PutUint16(tcp, s.sport)
-	binary.BigEndian.PutUint16(tcp[2:], port)
+	binary.BigEndian.PutUint16(tcp, port)
+	binary.BigEndian.PutUint16(tcp[2:], s.dport)
 	binary.BigEndian.PutUint32(tcp[4:], s.seq)
 	tcp[12] = 5 << 4
 	if s.syn {
@@ -92,14 +92,14 @@ func at(ms int) time.Time { return t0.Add(time.Duration(ms) * time.Millisecond) 
 // A failure at 100 ms: one segment is still under way, one is lost, the stream goes on at 3150 ms over the other provider.
 func failover() []segment {
 	return []segment{
-		{ms: 0, src: a1, sport: 40000, syn: true, seq: first - 1},
-		{ms: 0, src: a1, sport: 40001, syn: true, seq: 7},
-		{ms: 10, src: a1, sport: 40000, seq: first, data: 1000},
-		{ms: 11, src: a1, sport: 40001, seq: 8, data: 37},
-		{ms: 105, src: a1, sport: 40000, seq: first + 1000, data: 1000},
-		{ms: 3100, src: a2, sport: 40000, tag: 0x123456789abc, seq: first + 3000, data: 1000},
-		{ms: 3150, src: a2, sport: 40000, tag: 0x123456789abc, seq: first + 2000, data: 1000},
-		{ms: 3160, src: a2, sport: 40000, tag: 0x123456789abc, seq: first + 3000, data: 1000},
+		{ms: 0, src: a1, dport: 40000, syn: true, seq: first - 1},
+		{ms: 0, src: a1, dport: 40001, syn: true, seq: 7},
+		{ms: 10, src: a1, dport: 40000, seq: first, data: 1000},
+		{ms: 11, src: a1, dport: 40001, seq: 8, data: 37},
+		{ms: 105, src: a1, dport: 40000, seq: first + 1000, data: 1000},
+		{ms: 3100, src: a2, dport: 40000, tag: 0x123456789abc, seq: first + 3000, data: 1000},
+		{ms: 3150, src: a2, dport: 40000, tag: 0x123456789abc, seq: first + 2000, data: 1000},
+		{ms: 3160, src: a2, dport: 40000, tag: 0x123456789abc, seq: first + 3000, data: 1000},
 	}
 }
 

@@ -44,9 +44,15 @@ func (c *Conn) HasGroup() bool {
 	return false
 }
 
-// Do sends one request with an acknowledgement asked for and returns the replies. The error is the kernel's.
-func (c *Conn) Do(command uint8, attrs []byte) ([]genetlink.Message, error) {
-	return c.send(command, attrs, netlink.Request|netlink.Acknowledge)
+// Do sends a request that has no reply but an acknowledgement. The error is the kernel's.
+func (c *Conn) Do(command uint8, attrs []byte) error {
+	_, err := c.send(command, attrs, netlink.Request|netlink.Acknowledge)
+	return err
+}
+
+// Get sends a request that has a reply.
+func (c *Conn) Get(command uint8, attrs []byte) ([]genetlink.Message, error) {
+	return c.send(command, attrs, netlink.Request)
 }
 
 // Dump asks for everything.

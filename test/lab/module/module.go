@@ -33,16 +33,17 @@ func Unload(name string) error {
 	return nil
 }
 
-// Loaded tells whether the kernel has the module.
-func Loaded(name string) (bool, error) {
+// Users returns what /proc/modules says of a module: its size, how many use it and which modules do; empty when the kernel
+// does not have it.
+func Users(name string) (string, error) {
 	raw, err := os.ReadFile("/proc/modules")
 	if err != nil {
-		return false, err
+		return "", err
 	}
 	for line := range strings.Lines(string(raw)) {
 		if strings.HasPrefix(line, name+" ") {
-			return true, nil
+			return strings.TrimSpace(line), nil
 		}
 	}
-	return false, nil
+	return "", nil
 }

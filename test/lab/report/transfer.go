@@ -44,5 +44,17 @@ type Demo struct {
 // DemoName is the file that a Demo is in.
 const DemoName = "demo.json"
 
+// A FailoverRun is what the guest knows of one of the failovers in a row.
+type FailoverRun struct {
+	TSend    time.Duration
+	Transfer Transfer
+	// Provider is the one that failed; Before and After are the current locator pairs of a.
+	Provider      int
+	Before, After string
+}
+
+// FailoverName is the file with every FailoverRun.
+const FailoverName = "failover.json"
+
 // DaemonLog names the log of a host's daemon.
 func DaemonLog(node string) string { return node + "-shim6d.log" }

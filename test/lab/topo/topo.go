@@ -109,6 +109,16 @@ func (n *Network) Nodes() []*node.Node {
 	return all
 }
 
+// Node returns the namespace of a name, nil when there is none.
+func (n *Network) Node(name string) *node.Node {
+	for _, x := range n.Nodes() {
+		if x.Name == name {
+			return x
+		}
+	}
+	return nil
+}
+
 // Delete removes the network.
 func (n *Network) Delete() error {
 	var errs []error

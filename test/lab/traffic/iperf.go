@@ -13,7 +13,7 @@ import (
 	"shim6/test/lab/node"
 )
 
-// Port is where the receiver listens.
+// Port is where the sender listens.
 const Port = 5201
 
 // A Transfer says what to move, from where to where, and how fast.
@@ -21,52 +21,75 @@ type Transfer struct {
 	From, To     *node.Node
 	Src, Dst     netip.Addr
 	Source, Sink string // files
-	RateMbit     int    // of the transfer on average, in 10^6 bit/s
+	Pace         Pace
+	Log          string // folder and prefix of the two programs' output
+}
+
+// A Pace is how fast a transfer goes.
+type Pace struct {
+	RateMbit int // on average, in 10^6 bit/s
 	// BurstMbit is how fast a transfer that fell behind catches up.
 	BurstMbit int
-	Log       string // folder and prefix of the two programs' output
+	// Block is what the sender writes at a time, in octets. Small blocks keep the stream even: with large ones a failure
+	// could fall into a pause of the sender.
+	Block int
+}
+
+// Octets returns how much is moved by a transfer that begins before ahead of a failure, stands still for gap, catches up
+// and then goes on for after.
+func (p Pace) Octets(before, gap, after time.Duration) int64 {
+	catchUp := gap.Seconds() * float64(p.RateMbit) / float64(p.BurstMbit-p.RateMbit)
+	seconds := before.Seconds() + gap.Seconds() + catchUp + after.Seconds()
+	return int64(seconds * float64(p.RateMbit) * 1e6 / 8)
 }
 
 // A Running transfer has not ended yet, or has and was not waited for.
 type Running struct {
-	Client, Server *node.Process
+	Sender, Receiver *node.Process
 }
 
-// Start starts the receiver, waits until it listens, and starts the sender.
+// Start starts the sender as a server, waits until it listens, and has the receiver fetch the file. iperf3 ends a test when
+// its client has enough; with the receiver as the client that is when everything has arrived.
 func (t Transfer) Start() (*Running, error) {
+	source, err := os.Stat(t.Source)
+	if err != nil {
+		return nil, err
+	}
 	port := fmt.Sprint(Port)
-	server, err := t.To.Launch(t.Log+"server.log", "iperf3", "--server", "--one-off", "--version6", "--bind", t.Dst.String(),
-		"--port", port, "--file", t.Sink, "--json")
+	sender, err := t.From.Launch(t.Log+"sender.log", "iperf3", "--server", "--one-off", "--version6", "--bind", t.Src.String(),
+		"--port", port, "--file", t.Source, "--json")
 	if err != nil {
 		return nil, err
 	}
-	if err := listening(t.To, Port, 10*time.Second); err != nil {
-		server.Kill()
+	if err := listening(t.From, Port, 10*time.Second); err != nil {
+		sender.Kill()
 		return nil, err
 	}
-	// Small blocks keep the stream even: with large ones a failure could fall into a pause of the sender.
-	client, err := t.From.Launch(t.Log+"client.log", "iperf3", "--client", t.Dst.String(), "--version6", "--bind", t.Src.String(),
-		"--port", port, "--file", t.Source, "--time", "3600", "--length", "16K", "--json",
-		"--bitrate", fmt.Sprintf("%dM", t.RateMbit), "--fq-rate", fmt.Sprintf("%dM", t.BurstMbit))
+	receiver, err := t.To.Launch(t.Log+"receiver.log", "iperf3", "--client", t.Src.String(), "--version6", "--bind", t.Dst.String(),
+		"--port", port, "--reverse", "--file", t.Sink, "--bytes", fmt.Sprint(source.Size()), "--length", fmt.Sprint(t.Pace.Block),
+		"--bitrate", fmt.Sprintf("%dM", t.Pace.RateMbit), "--fq-rate", fmt.Sprintf("%dM", t.Pace.BurstMbit), "--json")
 	if err != nil {
-		server.Kill()
+		sender.Kill()
 		return nil, err
 	}
-	return &Running{Client: client, Server: server}, nil
+	return &Running{Sender: sender, Receiver: receiver}, nil
 }
+
+// Over tells whether the receiver has ended.
+func (r *Running) Over() bool { return !r.Receiver.Running() }
 
 // Wait waits until both programs have ended well.
 func (r *Running) Wait(limit time.Duration) error {
-	if err := r.Client.Wait(limit); err != nil {
+	if err := r.Receiver.Wait(limit); err != nil {
 		return err
 	}
-	return r.Server.Wait(10 * time.Second)
+	return r.Sender.Wait(10 * time.Second)
 }
 
 // Kill ends both programs at once.
 func (r *Running) Kill() {
-	r.Client.Kill()
-	r.Server.Kill()
+	r.Receiver.Kill()
+	r.Sender.Kill()
 }
 
 // listening waits until somebody in the node listens on a TCP port.

@@ -22,6 +22,7 @@ type Options struct {
 	Image, Initramfs string
 	Share            string // folder of this machine that the guest can mount
 	MemoryMB         int
+	CPUs             int // 0 is 1
 	// FastTime counts instructions for a clock (one each nanosecond) and skips idle time, on one processor. Equal seeds then
 	// give equal runs, whatever else this machine does.
 	FastTime bool
@@ -104,7 +105,7 @@ func arguments(o Options) []string {
 		command += "loglevel=5"
 	}
 	args := []string{
-		"-machine", "pc", "-cpu", "Nehalem", "-smp", "1", "-m", strconv.Itoa(o.MemoryMB),
+		"-machine", "pc", "-cpu", "Nehalem", "-smp", strconv.Itoa(max(1, o.CPUs)), "-m", strconv.Itoa(o.MemoryMB),
 		"-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
 		"-kernel", o.Image, "-initrd", o.Initramfs, "-append", command,
 		"-serial", console,
