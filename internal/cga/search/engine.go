@@ -27,14 +27,13 @@ func (e *EngineError) Error() string {
 // An engine makes scanners.
 type engine struct {
 	name    string
-	lanes   uint // logarithm of the candidates in one step, the smallest unit
-	largest uint // logarithm of the largest unit: about two milliseconds
-	words   []int
+	largest uint             // logarithm of the largest unit: about two milliseconds
+	can     func(*plan) bool // whether it has a kernel for the word
 	scanner func(*plan) scanner
 }
 
 // engines are those that run here, the fastest first. The generic one is the last.
-var engines = append(native(), &engine{name: Generic, largest: 11, scanner: newStdScanner})
+var engines = append(native(), &engine{name: Generic, largest: 11, can: func(*plan) bool { return true }, scanner: newStdScanner})
 
 // Engines gives the names of the engines that this machine and its operating system can run, the fastest first.
 func Engines() []string {
@@ -43,16 +42,6 @@ func Engines() []string {
 		names = append(names, e.name)
 	}
 	return names
-}
-
-// can tells whether e has a kernel for the word of p. Engines without words take any.
-func (e *engine) can(p *plan) bool {
-	for _, w := range e.words {
-		if w == p.word {
-			return true
-		}
-	}
-	return e.words == nil
 }
 
 // choose gives the engine of a name, or the fastest for p when name is empty.
@@ -74,5 +63,5 @@ func choose(name string, p *plan) (*engine, error) {
 // unit gives the logarithm of the number of candidates that a worker takes at a time: about a sixteenth of those that the
 // search needs, so that workers end together.
 func (e *engine) unit(p *plan) uint {
-	return min(max(uint(p.Zeros)-min(uint(p.Zeros), 4), e.lanes, 8), e.largest, p.width)
+	return min(max(uint(p.Zeros)-min(uint(p.Zeros), 4), 8), e.largest, p.width)
 }

@@ -16,18 +16,32 @@ import (
 
 // reference gives the distances that a plain loop over crypto/sha1 finds.
 func reference(j Job, from, n uint64) (hits []uint64) {
-	if j.Field == (Field{}) {
-		j.Field = Field{Len: modifierSize}
+	f := j.Field
+	if f == (Field{}) {
+		f = Field{Len: modifierSize}
 	}
 	in := bytes.Clone(j.Input)
-	field := in[j.Field.Offset : j.Field.Offset+j.Field.Len]
-	advance(field, from)
+	field, last := in[f.Offset:f.Offset+f.Len], &in[modifierSize-1]
+	count := new(big.Int).SetBytes(field)
+	digits := uint(0)
+	if f.Offset > modifierSize {
+		digits = 2
+		count.Lsh(count, digits).Add(count, big.NewInt(int64(*last%4)))
+	}
+	whole := new(big.Int).Lsh(big.NewInt(1), uint(8*f.Len)+digits)
+	one, high := big.NewInt(1), new(big.Int)
+	count.Add(count, new(big.Int).SetUint64(from))
 	for d := from; d < from+n; d++ {
+		count.Mod(count, whole)
+		high.Rsh(count, digits).FillBytes(field)
+		if digits > 0 {
+			*last = *last&^3 | byte(count.Uint64()%4)
+		}
 		sum := sha1.Sum(in)
 		if zeros := bits.LeadingZeros64(binary.BigEndian.Uint64(sum[:])); zeros >= j.Zeros {
 			hits = append(hits, d)
 		}
-		advance(field, 1)
+		count.Add(count, one)
 	}
 	return hits
 }
@@ -181,7 +195,7 @@ func (lying) scan(_ []byte, unit uint, _ func() bool, emit func(uint32)) bool {
 // What crypto/sha1 does not confirm is never a result.
 func TestBrokenEngine(t *testing.T) {
 	defer func(all []*engine) { engines = all }(engines)
-	engines = []*engine{{name: "lying", largest: 10, scanner: func(*plan) scanner { return lying{} }}}
+	engines = []*engine{{name: "lying", largest: 10, can: func(*plan) bool { return true }, scanner: func(*plan) scanner { return lying{} }}}
 	j := Job{Input: random(16, 187), Zeros: 32}
 	s, err := New(j, Options{})
 	if err != nil {

@@ -22,15 +22,14 @@ const extensionHead = 4
 // ExtensionField tells how an extension with one of RFC 4581's experimental types makes the search of an input of n
 // octets cost a single compression for each candidate, however long the key: the extension, put last, is filled up so
 // that its final octets stand right before the padding in the last block. data is the number of octets of its data, 8 to
-// 71, any value serves, and f is the field at its end. The price is the larger CGA parameters; hosts that verify hash the
+// 71 with any real key, any value serves, and f is the field at its end. The price is the larger CGA parameters; hosts that verify hash the
 // extension and ignore it (RFC 3972 section 4, RFC 4581 section 2).
 func ExtensionField(n int) (data int, f Field) {
 	const (
 		end = blockSize - 9 // the padding takes nine octets at least
 		len = 8
 	)
-	data = len
-	n += extensionHead + data
-	fill := ((end-n)%blockSize + blockSize) % blockSize
-	return data + fill, Field{Offset: n + fill - len, Len: len}
+	start := n + extensionHead + len
+	e := max(start-end+blockSize-1, blockSize)/blockSize*blockSize + end
+	return len + e - start, Field{Offset: e - len, Len: len}
 }

@@ -24,7 +24,8 @@ const (
 var ErrJob = errors.New("bad search job")
 
 // A Field is the octets of an input that a search counts up, as one big-endian number that wraps. The zero Field is the
-// modifier, the first 16 octets.
+// modifier, the first 16 octets. A field behind the modifier has the last two bits of the modifier as the lowest digits of
+// its number: four blocks before the field serve four candidates that have one block with the field in common.
 type Field struct {
 	Offset int
 	Len    int // 4 to 64
@@ -58,12 +59,32 @@ func (j Job) normal() (Job, error) {
 	}
 	most := uint64(maxDistance)
 	if f.Len < 8 {
-		most = 1 << (8 * f.Len)
+		most = 1 << (8*f.Len + j.spread())
 	}
 	if j.Limit == 0 || j.Limit > most {
 		j.Limit = most
 	}
 	return j, nil
+}
+
+// spread is the logarithm of the number of modifiers that share a value of the field.
+func (j Job) spread() int {
+	if j.Field.Offset < headSize {
+		return 0
+	}
+	return 2
+}
+
+// count moves an input on by a distance.
+func (j Job) count(input []byte, distance uint64) {
+	field := input[j.Field.Offset : j.Field.Offset+j.Field.Len]
+	if j.spread() > 0 {
+		last := &input[modifierSize-1]
+		low := uint64(*last&3) + distance&3
+		*last = *last&^3 | byte(low&3)
+		distance = distance>>2 + low>>2
+	}
+	advance(field, distance)
 }
 
 // Candidate gives the input at a distance from the start of j.
@@ -77,7 +98,7 @@ func (j Job) Candidate(distance uint64) ([]byte, error) {
 
 func (j Job) candidate(distance uint64) []byte {
 	in := append([]byte(nil), j.Input...)
-	advance(in[j.Field.Offset:j.Field.Offset+j.Field.Len], distance)
+	j.count(in, distance)
 	return in
 }
 
@@ -118,7 +139,9 @@ func (j Job) Shard(i, n int) (Job, error) {
 	start.Mod(start, whole).FillBytes(field)
 	j.Input = in
 	if part.IsUint64() {
-		j.Limit = min(j.Limit, part.Uint64())
+		if p := part.Uint64(); p < maxDistance>>j.spread() {
+			j.Limit = min(j.Limit, p<<j.spread())
+		}
 	}
 	return j, nil
 }

@@ -83,11 +83,11 @@ func TestJobErrors(t *testing.T) {
 	}
 }
 
-// The shards of a field of 32 bits are next to each other and cover it but for the remainder.
+// The shards of a field of 32 bits, four modifiers to each value, are next to each other and cover it but for the remainder.
 func TestShard(t *testing.T) {
 	whole := Job{Input: random(6, 187), Zeros: 16, Field: Field{Offset: 100, Len: 4}}
 	const n = 7
-	const part = 1 << 32 / n
+	const part = 1 << 32 / n * 4
 	for i := range n {
 		s, err := whole.Shard(i, n)
 		if err != nil {

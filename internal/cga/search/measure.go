@@ -107,7 +107,7 @@ func newRunner(c Contest) (*runner, error) {
 		r.compressions += p.block
 	}
 	for range c.Threads {
-		r.workers = append(r.workers, newUnitScanner(p, e, max(8, min(e.lanes+8, p.width))))
+		r.workers = append(r.workers, newUnitScanner(p, e, min(14, e.largest, p.width)))
 	}
 	return r, nil
 }

@@ -10,7 +10,7 @@ type plan struct {
 	block int  // the block that holds the end of the field
 	word  int  // the word of that block which holds the end of the field
 	shift uint // bits of that word behind the field
-	width uint // bits of the field in that word
+	width uint // bits of the field in that word, with those of the modifier that belong to it
 	tail  int  // blocks behind that one
 }
 
@@ -22,7 +22,7 @@ func newPlan(j Job) *plan {
 		block: last / blockSize,
 		word:  last % blockSize / 4,
 		shift: uint(8 * (3 - octet)),
-		width: uint(8 * (octet + 1)),
+		width: uint(8*(octet+1) + j.spread()),
 		tail:  (len(j.Input)+8)/blockSize - last/blockSize,
 	}
 }
@@ -39,13 +39,17 @@ func (p *plan) fixed() bool { return p.Field.Offset >= p.block*blockSize }
 // lead is the low bits of the start: how far it is from the beginning of its unit.
 func (p *plan) lead(unit uint) uint64 {
 	i := p.block*blockSize + 4*p.word
-	return uint64(binary.BigEndian.Uint32(pad(p.Input)[i:])>>p.shift) & (1<<unit - 1)
+	low := uint64(binary.BigEndian.Uint32(pad(p.Input)[i:]) >> p.shift)
+	if p.spread() > 0 {
+		low = low<<2 | uint64(p.Input[modifierSize-1]&3)
+	}
+	return low & (1<<unit - 1)
 }
 
 // A scanner tries candidates. Each worker has its own.
 type scanner interface {
-	// scan tries 2^unit candidates, from message on, the padded input, whose field has that many zero bits at its end; it
-	// is at most the width of the plan. emit is told, in any order, the number of each candidate whose first word has no
+	// scan tries 2^unit candidates, from message on, the padded input, whose count has that many zero bits at its end; that
+	// is 8 to the width of the plan. It may write to the counted octets. emit is told, in any order, the number of each candidate whose first word has no
 	// bit of the mask of the job. scan asks stop every millisecond or less whether to give up, and is false when it did.
 	scan(message []byte, unit uint, stop func() bool, emit func(uint32)) bool
 }
@@ -65,7 +69,10 @@ func newUnitScanner(p *plan, e *engine, unit uint) *unitScanner {
 	s := &unitScanner{plan: p, scanner: e.scanner(p), engine: e.name, unit: unit, before: p.lead(unit), base: pad(p.Input)}
 	i := p.block*blockSize + 4*p.word
 	w := binary.BigEndian.Uint32(s.base[i:])
-	binary.BigEndian.PutUint32(s.base[i:], w-uint32(s.before)<<p.shift)
+	binary.BigEndian.PutUint32(s.base[i:], w-uint32(s.before>>p.spread())<<p.shift)
+	if p.spread() > 0 {
+		s.base[modifierSize-1] &^= 3
+	}
 	s.message = append([]byte(nil), s.base...)
 	return s
 }
@@ -84,10 +91,8 @@ func (s *unitScanner) span(n, from, limit uint64) (first, end uint64) {
 // find tries unit n and tells visit the distances in from to before limit of the candidates that crypto/sha1 confirms. It
 // is false when stop ended it.
 func (s *unitScanner) find(n, from, limit uint64, stop func() bool, visit func(distance uint64)) (bool, error) {
-	f := s.Field
-	field := s.message[f.Offset : f.Offset+f.Len]
-	copy(field, s.base[f.Offset:])
-	advance(field, n<<s.unit)
+	copy(s.message, s.base)
+	s.count(s.message, n<<s.unit)
 	var wrong error
 	done := s.scan(s.message, s.unit, stop, func(i uint32) {
 		at := n<<s.unit + uint64(i)

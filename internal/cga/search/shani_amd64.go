@@ -2,22 +2,25 @@
 
 package search
 
-// shaniLanes is the logarithm of the candidates in one step: 4 streams.
-const shaniLanes = 2
-
 func cpuid(leaf, subleaf uint32) (eax, ebx uint32)
 func shaniWord3(c, lane, delta, kw, start, save *uint32, blocks uint64, mask uint32, step, end uint64) (next, hits uint64)
-func shaniWord13(c, lane, delta, kw, start, save *uint32, blocks uint64, mask uint32, step, end uint64) (next, hits uint64)
+func shaniWord3Spread(c, lane, delta, kw, start, save *uint32, blocks uint64, mask uint32, step, end uint64) (next, hits uint64)
+func shaniWord13Spread(c, lane, delta, kw, start, save *uint32, blocks uint64, mask uint32, step, end uint64) (next, hits uint64)
 
+var shaniKernels = map[kernelKey]kernel{
+	{3, false}: shaniWord3,
+	{3, true}:  shaniWord3Spread,
+	{13, true}: shaniWord13Spread,
+}
+
+// newSHANI makes the scanner over the SHA instructions: four streams of one lane. Without a spread the lane table gives
+// each stream its part of the schedule.
 func newSHANI(p *plan) scanner {
-	const streams = 1 << shaniLanes
+	const streams = 4
 	d := tables[p.word]()
-	s := &wordScanner{plan: p, lanes: shaniLanes, kernel: shaniWord3}
-	if p.word == 13 {
-		s.kernel = shaniWord13
-	}
+	s := &wordScanner{plan: p, streams: 2, kernel: shaniKernels[p.kernelKey()]}
 	s.c = aligned(rounds)
-	s.start = aligned(16)
+	s.start = aligned(streams * startSize)
 	s.scratch = aligned(streams * 8)
 	s.delta = aligned(len(d) * rounds)
 	for row := range d {
@@ -36,12 +39,14 @@ func newSHANI(p *plan) scanner {
 		w.expand(blocks[i*blockSize:])
 		reverse(s.kw[i*rounds:], w[:])
 	}
-	s.prepare = func(w *schedule, h [5]uint32) {
+	s.prepare = func(w *schedule, h [][5]uint32) {
 		reverse(s.c, w[:])
-		state := w.run(h, 0, p.word/4*4)
-		for i, v := range [][5]uint32{state, h} {
-			reverse(s.start[8*i:], v[:4])
-			s.start[8*i+7] = v[4]
+		for i := range h {
+			start := s.start[i*startSize:]
+			for j, v := range [][5]uint32{w.run(h[i], 0, p.word/4*4), h[i]} {
+				reverse(start[8*j:], v[:4])
+				start[8*j+7] = v[4]
+			}
 		}
 	}
 	return s

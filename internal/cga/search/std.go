@@ -24,26 +24,30 @@ func newStdScanner(p *plan) scanner {
 func (s *stdScanner) scan(message []byte, unit uint, stop func() bool, emit func(uint32)) bool {
 	head := s.block * blockSize
 	rest := message[head:len(s.Input)]
-	if head > 0 {
-		s.hash.Reset()
-		s.hash.Write(message[:head])
-		s.state, _ = s.hash.(encoding.BinaryAppender).AppendBinary(s.state[:0])
-	}
+	spread := s.spread()
 	// Near the end of the input the word is shorter than four octets, so it is written where the padding has room.
 	word := message[head+4*s.word:]
 	start := binary.BigEndian.Uint32(word)
 	mask := s.mask()
 	chunk := uint32(s.chunk())
-	for i := range uint32(1) << unit {
-		if i%chunk == 0 && stop() {
-			return false
+	for low := range uint32(1) << spread {
+		message[modifierSize-1] += byte(min(low, 1))
+		if head > 0 {
+			s.hash.Reset()
+			s.hash.Write(message[:head])
+			s.state, _ = s.hash.(encoding.BinaryAppender).AppendBinary(s.state[:0])
 		}
-		binary.BigEndian.PutUint32(word, start+i<<s.shift)
-		if s.first(rest)&mask == 0 {
-			emit(i)
+		for i := range uint32(1) << (int(unit) - spread) {
+			if i%chunk == 0 && stop() {
+				return false
+			}
+			binary.BigEndian.PutUint32(word, start+i<<s.shift)
+			if s.first(rest)&mask == 0 {
+				emit(i<<spread | low)
+			}
 		}
+		binary.BigEndian.PutUint32(word, start)
 	}
-	binary.BigEndian.PutUint32(word, start)
 	return true
 }
 

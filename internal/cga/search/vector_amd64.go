@@ -5,31 +5,38 @@ package search
 import "math/bits"
 
 func avx2Word3(c, lane, delta, kw, start, save *uint32, blocks uint64, mask uint32, step, end uint64) (next, hits uint64)
-func avx2Word13(c, lane, delta, kw, start, save *uint32, blocks uint64, mask uint32, step, end uint64) (next, hits uint64)
+func avx2Word3Spread(c, lane, delta, kw, start, save *uint32, blocks uint64, mask uint32, step, end uint64) (next, hits uint64)
+func avx2Word13Spread(c, lane, delta, kw, start, save *uint32, blocks uint64, mask uint32, step, end uint64) (next, hits uint64)
 func avx512Word3(c, lane, delta, kw, start, save *uint32, blocks uint64, mask uint32, step, end uint64) (next, hits uint64)
-func avx512Word13(c, lane, delta, kw, start, save *uint32, blocks uint64, mask uint32, step, end uint64) (next, hits uint64)
+func avx512Word3Spread(c, lane, delta, kw, start, save *uint32, blocks uint64, mask uint32, step, end uint64) (next, hits uint64)
+func avx512Word13Spread(c, lane, delta, kw, start, save *uint32, blocks uint64, mask uint32, step, end uint64) (next, hits uint64)
 
 // A vector is an instruction set whose registers hold one word in each lane, with the kernel of each word.
 type vector struct {
 	lanes   uint // logarithm of the words in a register
 	streams uint // logarithm of the streams
-	kernels map[int]kernel
+	kernels map[kernelKey]kernel
 }
 
 var (
-	avx2   = vector{lanes: 3, streams: 1, kernels: map[int]kernel{3: avx2Word3, 13: avx2Word13}}
-	avx512 = vector{lanes: 4, streams: 2, kernels: map[int]kernel{3: avx512Word3, 13: avx512Word13}}
+	avx2 = vector{lanes: 3, streams: 1, kernels: map[kernelKey]kernel{
+		{3, false}: avx2Word3,
+		{3, true}:  avx2Word3Spread,
+		{13, true}: avx2Word13Spread,
+	}}
+	avx512 = vector{lanes: 4, streams: 2, kernels: map[kernelKey]kernel{
+		{3, false}: avx512Word3,
+		{3, true}:  avx512Word3Spread,
+		{13, true}: avx512Word13Spread,
+	}}
 )
-
-// step is the logarithm of the candidates in one step.
-func (v vector) step() uint { return v.lanes + v.streams }
 
 func (v vector) scanner(p *plan) scanner {
 	d := tables[p.word]()
 	lanes, streams := 1<<v.lanes, 1<<v.streams
-	s := &wordScanner{plan: p, lanes: v.step(), kernel: v.kernels[p.word]}
+	s := &wordScanner{plan: p, lanes: v.lanes, streams: v.streams, kernel: v.kernels[p.kernelKey()]}
 	s.c = aligned(streams * rounds)
-	s.start = aligned(16)
+	s.start = aligned(streams * startSize)
 	s.scratch = aligned(streams * 5 * lanes)
 	s.delta = aligned(len(d) * rounds)
 	for row := range d {
@@ -56,10 +63,15 @@ func (v vector) scanner(p *plan) scanner {
 	for t := range varies {
 		varies[t] = d.varies(t)
 	}
-	s.prepare = func(w *schedule, h [5]uint32) {
+	s.prepare = func(w *schedule, h [][5]uint32) {
+		for i := range h {
+			enter(s.start[i*startSize:], p.word, w, &varies, h[i])
+		}
 		for stream := range streams {
 			x := *w
-			d.add(&x, uint32(stream)<<(v.lanes+p.shift))
+			if p.spread() == 0 {
+				d.add(&x, uint32(stream)<<(v.lanes+p.shift))
+			}
 			c := s.c[stream*rounds:][:rounds]
 			for t := range c {
 				c[t] = x[t]
@@ -68,7 +80,6 @@ func (v vector) scanner(p *plan) scanner {
 				}
 			}
 		}
-		enter(s.start, p.word, w, &varies, h)
 	}
 	return s
 }

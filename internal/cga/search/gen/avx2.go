@@ -7,16 +7,20 @@ import "fmt"
 // avx2 gives the kernels that try 16 candidates in a step: 8 lanes of 2 streams.
 func avx2() []byte {
 	w := newWriter()
-	for _, word := range words {
-		k := kernel{writer: w, vector: ymm{w}, word: word, varying: varying(word)}
-		k.emit(fmt.Sprintf("avx2Word%d", word))
+	for _, v := range variants {
+		k := kernel{writer: w, vector: &ymm{writer: w}, variant: v, varying: varying(v.word)}
+		k.emit(v.name("avx2"))
 	}
 	return w.Bytes()
 }
 
 // ymm is AVX2. Y0 to Y9 are the states of the streams, Y10 and Y11 their temporaries, Y12 and Y13 second temporaries that
-// last for one operation, Y14 and Y15 the common words.
-type ymm struct{ *writer }
+// last for one operation, Y14 and Y15 the common words. Where these are done with, Y14 is a round constant and Y15 the
+// shared schedule word.
+type ymm struct {
+	*writer
+	round int // of the lane table, which is read from memory
+}
 
 func (ymm) streams() int               { return 2 }
 func (ymm) bytes() int                 { return 32 }
@@ -27,21 +31,20 @@ func (ymm) common(i int) string        { return fmt.Sprintf("Y%d", 14+i) }
 
 func (y ymm) setup() {}
 
-func (y ymm) moveStart() {
-	y.op("VPBROADCASTD %d(R10), Y14", startRol)
-	y.op("VPBROADCASTD %d(R10), Y15", startRol+4)
-}
+func (ymm) shared() string { return "Y15" }
 
-func (y ymm) lanes(int) {}
+func (y ymm) broadcast(mem, to string) { y.op("VPBROADCASTD %s, %s", mem, to) }
 
-func (y ymm) vary(stream, t int, to string) {
-	y.op("VPBROADCASTD %s, %s", column(stream, t), to)
-	y.op("VPXOR %d(DI), %s, %s", y.bytes()*t, to, to)
+func (y *ymm) lanes(t int) { y.round = t }
+
+func (y ymm) vary(column, to string) {
+	y.op("VPBROADCASTD %s, %s", column, to)
+	y.op("VPXOR %d(DI), %s, %s", y.bytes()*y.round, to, to)
 }
 
 func (y ymm) addK(phase int, reg string) {
-	y.op("VPBROADCASTD %d(R10), Y15", startK+4*phase)
-	y.op("VPADDD Y15, %s, %s", reg, reg)
+	y.op("VPBROADCASTD %d(R10), Y14", startK+4*phase)
+	y.op("VPADDD Y14, %s, %s", reg, reg)
 }
 
 func (y ymm) addWord(stream int, mem, a, to string) {
@@ -94,11 +97,10 @@ func (y ymm) hits(regs []string) {
 	y.op("ORQ  AX, BX")
 }
 
-func (y ymm) xorMemory(mem string, i int) {
+func (y ymm) xorMemory(mem string, columns []string) {
 	y.op("VMOVDQU %s, Y15", mem)
-	for s := range y.streams() {
-		at := rowBytes*s + y.bytes()*i
-		y.op("VPXOR %d(SI), Y15, %s", at, y.temp(s))
-		y.op("VMOVDQU %s, %d(SI)", y.temp(s), at)
+	for s, c := range columns {
+		y.op("VPXOR %s, Y15, %s", c, y.temp(s))
+		y.op("VMOVDQU %s, %s", y.temp(s), c)
 	}
 }

@@ -7,14 +7,15 @@ import "fmt"
 // avx512 gives the kernels that try 64 candidates in a step: 16 lanes of 4 streams.
 func avx512() []byte {
 	w := newWriter()
-	for _, word := range words {
-		k := kernel{writer: w, vector: zmm{w}, word: word, varying: varying(word)}
-		k.emit(fmt.Sprintf("avx512Word%d", word))
+	for _, v := range variants {
+		k := kernel{writer: w, vector: zmm{w}, variant: v, varying: varying(v.word)}
+		k.emit(v.name("avx512"))
 	}
 	return w.Bytes()
 }
 
-// zmm is AVX-512F. Z0 to Z19 are the states of the streams, Z20 to Z23 their temporaries, Z24 the lane table, Z25 and Z26
+// zmm is AVX-512F. Z0 to Z19 are the states of the streams, Z20 to Z23 their temporaries, Z24 the lane table or the shared
+// schedule word, Z25 and Z26
 // the common words, Z27 the mask, Z28 to Z31 the round constants.
 type zmm struct{ *writer }
 
@@ -31,16 +32,13 @@ func (z zmm) setup() {
 	}
 }
 
-func (z zmm) moveStart() {
-	z.op("VPBROADCASTD %d(R10), Z25", startRol)
-	z.op("VPBROADCASTD %d(R10), Z26", startRol+4)
-}
+func (zmm) shared() string { return "Z24" }
+
+func (z zmm) broadcast(mem, to string) { z.op("VPBROADCASTD %s, %s", mem, to) }
 
 func (z zmm) lanes(t int) { z.op("VMOVDQU32 %d(DI), Z24", z.bytes()*t) }
 
-func (z zmm) vary(stream, t int, to string) {
-	z.op("VPXORD.BCST %s, Z24, %s", column(stream, t), to)
-}
+func (z zmm) vary(column, to string) { z.op("VPXORD.BCST %s, Z24, %s", column, to) }
 
 func (z zmm) addK(phase int, reg string) { z.op("VPADDD Z%d, %s, %s", 28+phase, reg, reg) }
 
@@ -72,11 +70,10 @@ func (z zmm) hits(regs []string) {
 	}
 }
 
-func (z zmm) xorMemory(mem string, i int) {
+func (z zmm) xorMemory(mem string, columns []string) {
 	z.op("VMOVDQU32 %s, Z24", mem)
-	for s := range z.streams() {
-		at := rowBytes*s + z.bytes()*i
-		z.op("VPXORD %d(SI), Z24, %s", at, z.temp(s))
-		z.op("VMOVDQU32 %s, %d(SI)", z.temp(s), at)
+	for s, c := range columns {
+		z.op("VPXORD %s, Z24, %s", c, z.temp(s))
+		z.op("VMOVDQU32 %s, %s", z.temp(s), c)
 	}
 }

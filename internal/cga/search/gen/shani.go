@@ -17,9 +17,9 @@ const (
 func shani() []byte {
 	w := newWriter()
 	w.cpuid()
-	for _, word := range words {
-		k := kernelSHA{writer: w, word: word, varying: varying(word)}
-		k.emit()
+	for _, v := range variants {
+		k := kernelSHA{writer: w, variant: v, varying: varying(v.word)}
+		k.emit(v.name("shani"))
 	}
 	return w.Bytes()
 }
@@ -37,11 +37,11 @@ func (w *writer) cpuid() {
 	w.op("RET")
 }
 
-// A kernelSHA is written for one word. The registers are X0 to X3 for a, b, c, d of each stream, and X4 to X11 for its e
+// A kernelSHA is written for a variant. The registers are X0 to X3 for a, b, c, d of each stream, and X4 to X11 for its e
 // and a temporary, which change their roles after each group of rounds.
 type kernelSHA struct {
 	*writer
-	word    int
+	variant
 	varying [rounds]bool
 	swapped bool
 }
@@ -62,6 +62,14 @@ func (k *kernelSHA) tmp(s int) string {
 	return fmt.Sprintf("X%d", 8+s)
 }
 
+// start is the operand of octets of the start of a stream.
+func (k *kernelSHA) start(stream, offset int) string {
+	if k.spread {
+		offset += startBytes * stream
+	}
+	return fmt.Sprintf("%d(R10)", offset)
+}
+
 func (k *kernelSHA) each(f func(stream int)) {
 	for s := range streams {
 		f(s)
@@ -74,8 +82,8 @@ func (k *kernelSHA) varies(group int) bool {
 	return v[0] || v[1] || v[2] || v[3]
 }
 
-func (k *kernelSHA) emit() {
-	k.text(fmt.Sprintf("shaniWord%d", k.word))
+func (k *kernelSHA) emit(name string) {
+	k.text(name)
 	for _, p := range [][2]string{{"c", "SI"}, {"lane", "DI"}, {"delta", "R8"}, {"kw", "R9"}, {"start", "R10"},
 		{"save", "R11"}, {"blocks", "R12"}, {"step", "R13"}, {"end", "R15"}} {
 		k.load(p[0], p[1])
@@ -87,13 +95,13 @@ func (k *kernelSHA) emit() {
 	k.op("PCALIGN $64")
 	k.label("step")
 	k.each(func(s int) {
-		k.op("MOVOU (R10), %s", k.abcd(s))
-		k.op("MOVOU 16(R10), %s", k.e(s))
+		k.op("MOVOU %s, %s", k.start(s, 0), k.abcd(s))
+		k.op("MOVOU %s, %s", k.start(s, 16), k.e(s))
 	})
 	first := k.word / 4
 	for g := first; g < groups; g++ {
 		k.group(g, g == first, func(s int) string {
-			if !k.varies(g) {
+			if k.spread || !k.varies(g) {
 				return fmt.Sprintf("%d(SI)", xmmBytes*g)
 			}
 			k.op("MOVOU %d(SI), %s", xmmBytes*g, k.tmp(s))
@@ -104,8 +112,8 @@ func (k *kernelSHA) emit() {
 	k.op("TESTQ R12, R12")
 	k.op("JZ single")
 	k.each(func(s int) {
-		k.op("PADDL 32(R10), %s", k.abcd(s))
-		k.op("SHA1NEXTE 48(R10), %s", k.e(s))
+		k.op("PADDL %s, %s", k.start(s, 32), k.abcd(s))
+		k.op("SHA1NEXTE %s, %s", k.start(s, 48), k.e(s))
 	})
 	// The groups of the varying block may be odd in number, and a constant block begins with the registers in place.
 	if k.swapped {
@@ -114,7 +122,7 @@ func (k *kernelSHA) emit() {
 	}
 	k.constant()
 	k.label("single")
-	k.each(func(s int) { k.op("PADDL 32(R10), %s", k.abcd(s)) })
+	k.each(func(s int) { k.op("PADDL %s, %s", k.start(s, 32), k.abcd(s)) })
 	k.label("test")
 	k.test()
 }

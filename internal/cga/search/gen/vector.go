@@ -9,6 +9,8 @@ const (
 	startRol = 20 // offset in start of a and b turned by 30
 	startMid = 28 // offset in start of the chaining value that the varying block begins with
 	startK   = 48 // offset in start of the round constants
+	// startBytes is the size of start, for each stream where they have their own.
+	startBytes = 64
 )
 
 // A vector is an instruction set that works on one 32-bit word in each lane. Its registers hold the states of some
@@ -19,10 +21,11 @@ type vector interface {
 	state(stream, i int) string       // register i, 0 to 4, of the state of a stream
 	temp(stream int) string           // a temporary
 	setup()                           // prepares what stays in registers
-	moveStart()                       // prepares the words of the state that every lane still has in common
-	common(i int) string              // register of the first, 0, or second, 1, of them
+	common(i int) string              // registers, 0 and 1, of state words that every lane still has in common
+	shared() string                   // register of a schedule word that the streams share
+	broadcast(mem, to string)         // to = the word at mem in each lane
 	lanes(t int)                      // prepares round t of the lane table
-	vary(stream, t int, to string)    // to = schedule word t in each lane
+	vary(column, to string)           // to = the word of the schedule at column, in each lane its own
 	addK(phase int, reg string)       // reg += round constant
 	addWord(s int, mem, a, to string) // to = a + the word at mem; a and to are no temporary
 	add(a, b, to string)
@@ -33,15 +36,15 @@ type vector interface {
 	choose(stream, phase int, b, c, d string)
 	// hits sets BX to a bit for each lane of each stream whose register has no bit of the mask.
 	hits(regs []string)
-	xorMemory(mem string, i int) // vector i of the schedules of each stream ^= the register at mem
+	xorMemory(mem string, columns []string) // each of columns, at most one for each stream, ^= the register at mem
 }
 
-// A kernel is written for one word of the block. names[i] is the register, the same in every stream, that holds word i of
+// A kernel is written for a variant. names[i] is the register, the same in every stream, that holds word i of
 // the state a, b, c, d, e.
 type kernel struct {
 	*writer
 	vector
-	word    int
+	variant
 	varying [rounds]bool
 	names   [5]int
 }
@@ -64,11 +67,11 @@ func (k *kernel) emit(name string) {
 	k.op("TESTQ R12, R12")
 	k.op("JZ    single")
 	for i := range 5 {
-		k.each(func(s int) { k.addWord(s, fmt.Sprintf("%d(R10)", startMid+4*i), k.reg(s, i), k.reg(s, i)) })
+		k.each(func(s int) { k.addWord(s, k.start(s, startMid+4*i), k.reg(s, i), k.reg(s, i)) })
 	}
 	k.constant()
 	k.label("single")
-	k.each(func(s int) { k.addWord(s, fmt.Sprintf("%d(R10)", startMid), k.reg(s, 0), k.reg(s, 0)) })
+	k.each(func(s int) { k.addWord(s, k.start(s, startMid), k.reg(s, 0), k.reg(s, 0)) })
 	k.label("test")
 	k.test()
 }
@@ -82,29 +85,55 @@ func (k *kernel) each(f func(stream int)) {
 // reg is the register of state word i of a stream.
 func (k *kernel) reg(stream, i int) string { return k.state(stream, k.names[i]) }
 
-// column is the operand of schedule word t of a stream.
-func column(stream, t int) string { return fmt.Sprintf("%d(SI)", rowBytes*stream+4*t) }
+// column is the operand of octets of the schedule of a stream.
+func column(stream, offset int) string { return fmt.Sprintf("%d(SI)", rowBytes*stream+offset) }
+
+// start is the operand of a word of the start of a stream.
+func (k *kernel) start(stream, offset int) string {
+	if k.spread {
+		offset += startBytes * stream
+	}
+	return fmt.Sprintf("%d(R10)", offset)
+}
+
+// schedule gives the register of each stream with its schedule word t, the round constant in it if so wanted.
+func (k *kernel) schedule(t int, withK bool) func(stream int) string {
+	k.lanes(t)
+	if k.spread {
+		k.vary(column(0, 4*t), k.shared())
+		if withK {
+			k.addK(t/20, k.shared())
+		}
+		return func(int) string { return k.shared() }
+	}
+	k.each(func(s int) { k.vary(column(s, 4*t), k.temp(s)) })
+	if withK {
+		k.each(func(s int) { k.addK(t/20, k.temp(s)) })
+	}
+	return k.temp
+}
 
 // enter writes the round of the varying word and the four after it. Part of the state is the same in every lane there, and
 // the caller has summed it up: start[i] is what round word+i adds to the rest.
 func (k *kernel) enter() {
-	k.moveStart()
-	k.lanes(k.word)
-	k.each(func(s int) { k.vary(s, k.word, k.state(s, 0)) })
-	k.each(func(s int) { k.addWord(s, "(R10)", k.state(s, 0), k.state(s, 0)) })
+	w := k.schedule(k.word, false)
+	k.each(func(s int) { k.addWord(s, k.start(s, 0), w(s), k.state(s, 0)) })
 	for i := 1; i < 5; i++ {
 		t := k.word + i
 		k.each(func(s int) { k.rol(s, 5, k.state(s, i-1), k.state(s, i)) })
-		k.each(func(s int) { k.addWord(s, fmt.Sprintf("%d(R10)", 4*i), k.state(s, i), k.state(s, i)) })
+		k.each(func(s int) { k.addWord(s, k.start(s, 4*i), k.state(s, i), k.state(s, i)) })
 		if k.varying[t] {
-			k.lanes(t)
-			k.each(func(s int) { k.vary(s, t, k.temp(s)) })
-			k.each(func(s int) { k.add(k.temp(s), k.state(s, i), k.state(s, i)) })
+			w := k.schedule(t, false)
+			k.each(func(s int) { k.add(w(s), k.state(s, i), k.state(s, i)) })
 		}
 		if i == 1 {
 			continue
 		}
 		k.each(func(s int) {
+			if i < 4 && (s == 0 || k.spread) {
+				k.broadcast(k.start(s, startRol), k.common(0))
+				k.broadcast(k.start(s, startRol+4), k.common(1))
+			}
 			c := [5]string{2: k.common(0), 3: k.state(s, 0), 4: k.state(s, 1)}[i]
 			d := [5]string{2: k.common(1), 3: k.common(0), 4: k.state(s, 0)}[i]
 			k.choose(s, t/20, k.state(s, i-2), c, d)
@@ -117,12 +146,10 @@ func (k *kernel) enter() {
 // round writes round t of the varying block. The round constant is part of the schedule word where that does not vary.
 func (k *kernel) round(t int) {
 	if k.varying[t] {
-		k.lanes(t)
-		k.each(func(s int) { k.vary(s, t, k.temp(s)) })
-		k.each(func(s int) { k.add(k.temp(s), k.reg(s, 4), k.reg(s, 4)) })
-		k.each(func(s int) { k.addK(t/20, k.reg(s, 4)) })
+		w := k.schedule(t, true)
+		k.each(func(s int) { k.add(w(s), k.reg(s, 4), k.reg(s, 4)) })
 	} else {
-		k.each(func(s int) { k.addWord(s, column(0, t), k.reg(s, 4), k.reg(s, 4)) })
+		k.each(func(s int) { k.addWord(s, column(0, 4*t), k.reg(s, 4), k.reg(s, 4)) })
 	}
 	k.mix(t / 20)
 }
@@ -183,7 +210,13 @@ func (k *kernel) test() {
 	k.op("IMULQ $%d, AX", rowBytes)
 	k.op("ADDQ R8, AX")
 	for i := range rowBytes / k.bytes() {
-		k.xorMemory(fmt.Sprintf("%d(AX)", k.bytes()*i), i)
+		var columns []string
+		k.each(func(s int) {
+			if s == 0 || !k.spread {
+				columns = append(columns, column(s, k.bytes()*i))
+			}
+		})
+		k.xorMemory(fmt.Sprintf("%d(AX)", k.bytes()*i), columns)
 	}
 	k.op("TESTQ BX, BX")
 	k.op("JNZ  done")
