@@ -23,8 +23,8 @@ type world struct {
 
 // open opens a world until ctx is done or it is closed. The events come first, so that none is missed after the contexts
 // were listed.
-func open(ctx context.Context) (w *world, err error) {
-	w = new(world)
+func open(ctx context.Context) (_ *world, err error) {
+	w := new(world)
 	defer func() {
 		if err != nil {
 			w.close()
