@@ -70,11 +70,7 @@ func (k *kernelSHA) start(stream, offset int) string {
 	return fmt.Sprintf("%d(R10)", offset)
 }
 
-func (k *kernelSHA) each(f func(stream int)) {
-	for s := range streams {
-		f(s)
-	}
-}
+func (k *kernelSHA) each(f func(stream int)) { k.weave(streams, f) }
 
 // varies tells whether a group of schedule words depends on the varying word.
 func (k *kernelSHA) varies(group int) bool {

@@ -76,11 +76,7 @@ func (k *kernel) emit(name string) {
 	k.test()
 }
 
-func (k *kernel) each(f func(stream int)) {
-	for s := range k.streams() {
-		f(s)
-	}
-}
+func (k *kernel) each(f func(stream int)) { k.weave(k.streams(), f) }
 
 // reg is the register of state word i of a stream.
 func (k *kernel) reg(stream, i int) string { return k.state(stream, k.names[i]) }
@@ -129,7 +125,7 @@ func (k *kernel) enter() {
 		if i == 1 {
 			continue
 		}
-		k.each(func(s int) {
+		for s := range k.streams() {
 			if i < 4 && (s == 0 || k.spread) {
 				k.broadcast(k.start(s, startRol), k.common(0))
 				k.broadcast(k.start(s, startRol+4), k.common(1))
@@ -137,7 +133,7 @@ func (k *kernel) enter() {
 			c := [5]string{2: k.common(0), 3: k.state(s, 0), 4: k.state(s, 1)}[i]
 			d := [5]string{2: k.common(1), 3: k.common(0), 4: k.state(s, 0)}[i]
 			k.choose(s, t/20, k.state(s, i-2), c, d)
-		})
+		}
 		k.each(func(s int) { k.add(k.temp(s), k.state(s, i), k.state(s, i)) })
 		k.each(func(s int) { k.rol(s, 30, k.state(s, i-2), k.state(s, i-2)) })
 	}
@@ -203,7 +199,9 @@ func (k *kernel) constant() {
 // test writes the end of a step: the hits, and the schedule moves on by one bit of the Gray code.
 func (k *kernel) test() {
 	var first []string
-	k.each(func(s int) { first = append(first, k.reg(s, 0)) })
+	for s := range k.streams() {
+		first = append(first, k.reg(s, 0))
+	}
 	k.hits(first)
 	k.op("INCQ R13")
 	k.op("BSFQ R13, AX")
@@ -211,11 +209,11 @@ func (k *kernel) test() {
 	k.op("ADDQ R8, AX")
 	for i := range rowBytes / k.bytes() {
 		var columns []string
-		k.each(func(s int) {
+		for s := range k.streams() {
 			if s == 0 || !k.spread {
 				columns = append(columns, column(s, k.bytes()*i))
 			}
-		})
+		}
 		k.xorMemory(fmt.Sprintf("%d(AX)", k.bytes()*i), columns)
 	}
 	k.op("TESTQ BX, BX")

@@ -5,6 +5,7 @@ package main
 import (
 	"bytes"
 	"fmt"
+	"strings"
 )
 
 // A writer collects assembly.
@@ -34,6 +35,24 @@ func (w *writer) op(format string, a ...any) {
 func (w *writer) label(name string) {
 	w.line("")
 	w.line("%s:", name)
+}
+
+// weave writes what f writes for each of n streams, an instruction of each in turn. Processors do not look far ahead for
+// independent work in each of their queues, and run this order up to a third faster.
+func (w *writer) weave(n int, f func(stream int)) {
+	var streams [][]string
+	before := w.Buffer
+	for s := range n {
+		w.Buffer = bytes.Buffer{}
+		f(s)
+		streams = append(streams, strings.SplitAfter(w.String(), "\n"))
+	}
+	w.Buffer = before
+	for i := range streams[0] {
+		for _, lines := range streams {
+			w.WriteString(lines[i])
+		}
+	}
 }
 
 // A param is one argument or result of a kernel, at its offset from FP.
