@@ -17,7 +17,7 @@ LAB := $(BIN)/lab --build build --tsend $(TSEND) --rtt $(RTT) --seed $(SEED)
 PROGRAMS := $(patsubst %/,%,$(dir $(wildcard daemon/shim6d/main.go daemon/shim6ctl/main.go cgad/main.go cgatool/main.go)))
 
 .DEFAULT_GOAL := help
-.PHONY: help all build programs labtools setup setup-6.1 setup-6.12 kmod kmod-6.1 kmod-6.12 lab lab-list lab-shell clean
+.PHONY: help all build programs labtools setup setup-6.1 setup-6.12 kmod kmod-6.1 kmod-6.12 demo lab lab-list lab-shell clean
 
 help:
 	@echo 'make demo [KERNEL=6.1|6.12] [TSEND=3s] [RTT=20ms]   a provider fails under a transfer, without shim6 and with it'
@@ -55,6 +55,9 @@ kmod-6.1 kmod-6.12: kmod-%: setup-%
 	if ! kmod/build.sh $$headers build/kmod/$* W=1 KCFLAGS=-Werror CONFIG_DEBUG_INFO_BTF_MODULES= >build/kmod/$*.log 2>&1; then \
 		cat build/kmod/$*.log; exit 1; \
 	fi
+
+demo: labtools programs kmod-$(KERNEL)
+	@$(LAB) run --kernel $(KERNEL) demo
 
 lab: labtools programs kmod-$(KERNEL)
 	@$(LAB) run --kernel $(KERNEL) --jobs $(JOBS) $(CASE)

@@ -169,21 +169,18 @@ func takeSum(path string) (int64, string, error) {
 	return n, fmt.Sprintf("%x", h.Sum(nil)), os.Remove(path)
 }
 
-// drawDemo draws both runs.
+// drawDemo draws both runs, aligned at the failure.
 func drawDemo(out string, s *settings, g report.Demo, control, shim6 *flow.Flow) error {
 	const interval = 100 * time.Millisecond
-	length := g.Shim6.End.Sub(g.Shim6.Start)
+	before := g.Shim6.Cut.Sub(g.Shim6.Start)
+	after := g.Shim6.End.Sub(g.Shim6.Cut)
+	rate := func(f *flow.Flow, run report.Transfer) []int64 {
+		return f.Rate(run.Cut.Add(-before), run.Cut.Add(after), interval)
+	}
 	return chart.Throughput(filepath.Join(out, "throughput.png"),
-		fmt.Sprintf("A provider fails under a transfer (Send Timeout %v, round-trip time %v)", s.tsend, s.rtt),
-		g.Shim6.Cut.Sub(g.Shim6.Start),
-		chart.Run{
-			Name: "with shim6", Interval: interval, Color: chart.Blue,
-			Octets: shim6.Rate(g.Shim6.Start, g.Shim6.End, interval),
-		},
-		chart.Run{
-			Name: "without shim6", Interval: interval, Color: chart.Orange, Dashed: true,
-			Octets: control.Rate(g.Control.Start, g.Control.Start.Add(length), interval),
-		})
+		fmt.Sprintf("A provider fails under a transfer (Send Timeout %v, round-trip time %v)", s.tsend, s.rtt), before,
+		chart.Run{Name: "with shim6", Interval: interval, Color: chart.Blue, Octets: rate(shim6, g.Shim6)},
+		chart.Run{Name: "without shim6", Interval: interval, Color: chart.Orange, Dashed: true, Octets: rate(control, g.Control)})
 }
 
 // readFlow returns the transferred stream as host b saw it.

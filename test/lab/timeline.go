@@ -24,6 +24,9 @@ type logLine struct {
 	Sockets int       `json:"sockets"`
 }
 
+// plainPrefix starts what shim6d says before its logger runs.
+const plainPrefix = "shim6d: "
+
 // readLog reads a log of JSON lines.
 func readLog(path string) ([]logLine, error) {
 	f, err := os.Open(path)
@@ -35,6 +38,9 @@ func readLog(path string) ([]logLine, error) {
 	in := bufio.NewScanner(f)
 	in.Buffer(nil, 1<<20)
 	for in.Scan() {
+		if strings.HasPrefix(in.Text(), plainPrefix) {
+			continue
+		}
 		var l logLine
 		if err := json.Unmarshal(in.Bytes(), &l); err != nil {
 			return nil, fmt.Errorf("%s, line %d is no JSON: %q", path, len(lines)+1, in.Text())
@@ -85,7 +91,7 @@ func failoverTimeline(cut, firstData time.Time, a []logLine) *timeline {
 	step("probe answered", "probe received", func(l logLine) bool { return l.Reports > 0 },
 		func(l logLine) string { return "b reports it, " + l.Pair })
 	step("path switched", "path changed", nil, func(l logLine) string { return l.From + " to " + l.To })
-	step("TCP kicked", "tcp kick", nil, func(l logLine) string { return fmt.Sprintf("%d sockets retransmit at once", l.Sockets) })
+	step("TCP kicked", "tcp kick", nil, func(l logLine) string { return fmt.Sprintf("connections of a that retransmit at once: %d", l.Sockets) })
 	if firstData.IsZero() {
 		tl.missing = append(tl.missing, "first data")
 	} else {

@@ -11,7 +11,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-const failoverLog = `{"time":"2026-01-01T00:00:01Z","level":"INFO","msg":"probe sent","pair":"2001:db8:a1::a -> 2001:db8:b1::b"}
+const failoverLog = `shim6d: warning: said before the logger runs
+{"time":"2026-01-01T00:00:01Z","level":"INFO","msg":"probe sent","pair":"2001:db8:a1::a -> 2001:db8:b1::b"}
 {"time":"2026-01-01T00:00:08.0042Z","level":"INFO","msg":"send timeout","tag":"00000000000a"}
 {"time":"2026-01-01T00:00:08.0051Z","level":"INFO","msg":"probe sent","pair":"2001:db8:a2::a -> 2001:db8:b1::b"}
 {"time":"2026-01-01T00:00:08.01Z","level":"INFO","msg":"probe received","pair":"2001:db8:a1::a -> 2001:db8:b1::b","reports":0}
@@ -37,7 +38,7 @@ func TestTimelineOfAFailover(t *testing.T) {
     3005.1 ms  probe sent: 2001:db8:a2::a -> 2001:db8:b1::b
     3026.0 ms  probe answered: b reports it, 2001:db8:a2::a -> 2001:db8:b1::b
     3026.2 ms  path switched: 2001:db8:a1::a -> 2001:db8:b1::b to 2001:db8:a2::a -> 2001:db8:b1::b
-    3026.5 ms  TCP kicked: 2 sockets retransmit at once
+    3026.5 ms  TCP kicked: connections of a that retransmit at once: 2
     3040.0 ms  first data: the stream goes on at b
 `
 	if diff := cmp.Diff(want, tl.String()); diff != "" {

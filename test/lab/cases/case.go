@@ -23,7 +23,7 @@ type Case struct {
 	// FastTime runs the case by the instruction clock, where waiting is free and equal seeds give equal runs.
 	FastTime bool
 	Daemons  bool          // the case runs shim6d and needs the hosts' keys
-	CPUs     int  // 1 unless the case is about what happens at the same time
+	CPUs     int           // 1 unless the case is about what happens at the same time
 	Limit    time.Duration // of this machine's time, boot excluded
 	Run      func(*Env) error
 }

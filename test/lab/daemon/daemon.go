@@ -51,7 +51,7 @@ func (d *Daemon) Start() error {
 	}
 	for start := time.Now(); time.Since(start) < 10*time.Second; time.Sleep(50 * time.Millisecond) {
 		if !d.process.Running() {
-			return fmt.Errorf("shim6d in %s ended: %w", d.node.Name, d.process.Wait(0))
+			return fmt.Errorf("shim6d in %s ended: %w", d.node.Name, d.process.Stop())
 		}
 		if _, err = d.ctl("status"); err == nil {
 			return nil

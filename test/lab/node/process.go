@@ -54,24 +54,28 @@ func (p *Process) Running() bool {
 func (p *Process) Wait(limit time.Duration) error {
 	select {
 	case <-p.done:
-		if p.err != nil {
-			return fmt.Errorf("%s: %w, see %s", p.name, p.err, filepath.Base(p.log))
-		}
-		return nil
+		return p.ended()
 	case <-time.After(limit):
 		return fmt.Errorf("%s did not end in %v, see %s", p.name, limit, filepath.Base(p.log))
 	}
 }
 
+func (p *Process) ended() error {
+	if p.err != nil {
+		return fmt.Errorf("%s: %w, see %s", p.name, p.err, filepath.Base(p.log))
+	}
+	return nil
+}
+
 // Stop asks the program to end, and kills it when it does not within 5 s, which is an error.
 func (p *Process) Stop() error {
 	if !p.Running() {
-		return p.Wait(0)
+		return p.ended()
 	}
 	_ = p.cmd.Process.Signal(syscall.SIGTERM)
 	select {
 	case <-p.done:
-		return p.Wait(0)
+		return p.ended()
 	case <-time.After(5 * time.Second):
 		p.Kill()
 		return fmt.Errorf("%s ignored SIGTERM for 5 s and was killed", p.name)
