@@ -1,0 +1,172 @@
+// SPDX-License-Identifier: MIT
+
+package autoconf
+
+import (
+	"net/netip"
+	"testing"
+	"time"
+)
+
+// RFC 4861 section 6.3.7: up to MAX_RTR_SOLICITATIONS solicitations, each separated by at least RTR_SOLICITATION_INTERVAL
+// seconds, the first after a random delay of at most MAX_RTR_SOLICITATION_DELAY. Row 41.
+func TestSolicitations(t *testing.T) {
+	h := newHost(t, testConfig(t))
+	h.link(eth0, "eth0", true)
+	start := h.now
+	h.advance(time.Minute)
+	if len(h.solicit) != 3 || h.solicit[0].Sub(start) > time.Second || h.solicit[1].Sub(h.solicit[0]) != 4*time.Second || h.solicit[2].Sub(h.solicit[1]) != 4*time.Second {
+		t.Fatalf("solicited at %v, from %v on", h.solicit, start)
+	}
+	h.link(eth0, "eth0", true)
+	h.advance(time.Minute)
+	if len(h.solicit) != 3 {
+		t.Error("solicited again though nothing happened")
+	}
+	h.link(eth0, "eth0", false)
+	h.link(eth0, "eth0", true)
+	h.advance(2 * time.Second)
+	if len(h.solicit) != 4 {
+		t.Fatalf("%d solicitations after the link came up again", len(h.solicit))
+	}
+	// "Once the host sends a Router Solicitation, and receives a valid Router Advertisement with a non-zero Router Lifetime,
+	// the host MUST desist from sending additional solicitations".
+	h.advertise(eth0, "fe80::1", pio(prefixA, day, day))
+	h.advance(time.Minute)
+	if len(h.solicit) != 4 {
+		t.Error("solicited after the answer")
+	}
+}
+
+// RFC 4861 section 6.3.7: at least one solicitation SHOULD be sent even if an advertisement has come before it.
+func TestOneSolicitationInAnyCase(t *testing.T) {
+	h := newHost(t, testConfig(t))
+	h.link(eth0, "eth0", true)
+	for range 3 {
+		h.advertise(eth0, "fe80::1", pio(prefixA, day, day))
+	}
+	h.advance(time.Minute)
+	if len(h.solicit) != 1 {
+		t.Errorf("%d solicitations, want 1", len(h.solicit))
+	}
+}
+
+// Row 45: while the link-local address is tentative nothing can be sent.
+func TestSolicitationWaitsForTheLinkLocalAddress(t *testing.T) {
+	h := newHost(t, testConfig(t))
+	h.handle(LinkChanged{Index: eth0, Name: "eth0", Up: true})
+	own := netip.MustParsePrefix("fe80::2:ff:fe00:1/64")
+	h.handle(AddressChanged{Link: eth0, Addr: own, Tentative: true})
+	h.advance(time.Minute)
+	if len(h.solicit) != 0 {
+		t.Fatal("solicited from a tentative address")
+	}
+	h.handle(AddressChanged{Link: eth0, Addr: own})
+	if len(h.solicit) != 1 || !h.solicit[0].Equal(h.now) {
+		t.Errorf("solicited at %v, now is %v", h.solicit, h.now)
+	}
+}
+
+// Row 39: the kernel's own configuration is turned off on managed interfaces, and on no other.
+func TestWhichLinksAreManaged(t *testing.T) {
+	for _, tt := range []struct {
+		name     string
+		patterns []string
+		link     LinkChanged
+		want     bool
+	}{
+		{"any", nil, LinkChanged{Name: "eth0"}, true},
+		{"loopback", nil, LinkChanged{Name: "lo", Loopback: true}, false},
+		{"loopback by name", []string{"*"}, LinkChanged{Name: "lo", Loopback: true}, false},
+		// RFC 4861 section 6.2.1: a router does not take advertisements.
+		{"router", nil, LinkChanged{Name: "eth0", Router: true}, false},
+		{"router by name", []string{"eth0"}, LinkChanged{Name: "eth0", Router: true}, true},
+		{"pattern", []string{"wlan*", "eth?"}, LinkChanged{Name: "eth7"}, true},
+		{"other name", []string{"wlan*", "eth?"}, LinkChanged{Name: "eth10"}, false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			c := testConfig(t)
+			c.Interfaces = tt.patterns
+			h := newHost(t, c)
+			tt.link.Index, tt.link.Up = eth0, true
+			h.handle(tt.link)
+			h.advertise(eth0, "fe80::1", pio(prefixA, day, day))
+			if h.managed[eth0] != tt.want || (len(h.addrs) == 1) != tt.want || (len(h.routes) == 1) != tt.want {
+				t.Errorf("managed %v, addresses %v, routes %v", h.managed, h.addrs, h.routes)
+			}
+		})
+	}
+}
+
+// Row 44: an interface that is renamed keeps its state, unless its new name says otherwise.
+func TestRename(t *testing.T) {
+	c := testConfig(t)
+	c.Interfaces = []string{"eth*", "lan"}
+	second := c.Identities[1]
+	second.Name, second.Params = "second", params(t, "ff"+cgaHex[2:])
+	second.Sec = 0
+	c.Identities = append(c.Identities, second)
+	c.Links = map[string]string{"lan": "second"}
+	h := twoLinks(t, c)
+	h.advertise(eth0, "fe80::1", pio(prefixA, day, day))
+	h.advance(2 * time.Second)
+	h.link(eth0, "eth7", true)
+	h.advance(2 * time.Second)
+	h.wantAddrs("2 " + addrA)
+	h.link(eth0, "lan", true)
+	h.advance(2 * time.Second)
+	if s := h.status(eth0, prefixA); s.Identity != "second" || s.State != Ready || len(h.addrs) != 1 {
+		t.Errorf("status is %+v, addresses %v", s, h.addrs)
+	}
+	h.link(eth0, "other", true)
+	h.wantAddrs()
+	h.wantRoutes()
+	if h.managed[eth0] {
+		t.Error("still managed")
+	}
+	h.link(eth0, "eth0", true)
+	h.advertise(eth0, "fe80::1", pio(prefixA, day, day))
+	h.wantAddrs("2 " + addrA)
+}
+
+// A reload applies what differs and leaves the rest alone.
+func TestReconfigured(t *testing.T) {
+	c := testConfig(t)
+	h := twoLinks(t, c)
+	h.advertise(eth0, "fe80::1", pio(prefixA, day, day), pio(hbaA, day, day))
+	h.advertise(eth1, "fe80::2", pio(prefixB, day, day))
+	h.advance(2 * time.Second)
+	addrB := withCount(t, params(t, cgaHex), prefixB, 0)
+	h.log = nil
+	h.handle(Reconfigured{testConfig(t)})
+	if len(h.log) != 0 {
+		t.Errorf("the same configuration did %+v", h.log)
+	}
+	c = testConfig(t)
+	c.Interfaces = []string{"eth0"}
+	h.handle(Reconfigured{c})
+	h.wantAddrs("2 "+addrA, "2 "+hbaAddrA)
+	c.Identities = c.Identities[1:]
+	h.handle(Reconfigured{c})
+	h.wantAddrs("2 "+addrA, "2 "+withCount(t, params(t, cgaHex), hbaA, 0))
+	c.Routers = []netip.Addr{netip.MustParseAddr("fe80::9")}
+	h.handle(Reconfigured{c})
+	h.wantAddrs()
+	h.wantRules()
+	h.handle(Reconfigured{testConfig(t)})
+	h.advertise(eth1, "fe80::2", pio(prefixB, day, day))
+	h.wantAddrs("3 " + addrB)
+}
+
+func TestLinkGone(t *testing.T) {
+	h := twoLinks(t, testConfig(t))
+	h.advertise(eth0, "fe80::1", pio(prefixA, day, day))
+	h.handle(LinkGone{eth0})
+	h.handle(LinkGone{eth0})
+	h.advertise(eth0, "fe80::1", pio(prefixA, day, day))
+	for _, l := range h.a.Snapshot(h.now).Links {
+		if l.Index == eth0 {
+			t.Errorf("still there: %+v", l)
+		}
+	}
+}
