@@ -60,8 +60,8 @@ func choose(name string, p *plan) (*engine, error) {
 	return nil, fmt.Errorf("%w: %s, this machine has %s", ErrEngine, name, strings.Join(Engines(), ", "))
 }
 
-// unit gives the logarithm of the number of candidates that a worker takes at a time: about a sixteenth of those that the
+// unit gives the logarithm of the number of candidates that a worker takes at a time: about a thirtieth of those that the
 // search needs, so that workers end together.
 func (e *engine) unit(p *plan) uint {
-	return min(max(uint(p.Zeros)-min(uint(p.Zeros), 4), 8), e.largest, p.width)
+	return min(max(uint(p.Zeros)-min(uint(p.Zeros), 5), 8), e.largest, p.width)
 }

@@ -87,7 +87,7 @@ func TestJobErrors(t *testing.T) {
 func TestShard(t *testing.T) {
 	whole := Job{Input: random(6, 187), Zeros: 16, Field: Field{Offset: 100, Len: 4}}
 	const n = 7
-	const part = 1 << 32 / n * 4
+	const part = uint64(1<<32/n) * 4
 	for i := range n {
 		s, err := whole.Shard(i, n)
 		if err != nil {

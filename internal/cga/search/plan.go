@@ -49,8 +49,9 @@ func (p *plan) lead(unit uint) uint64 {
 // A scanner tries candidates. Each worker has its own.
 type scanner interface {
 	// scan tries 2^unit candidates, from message on, the padded input, whose count has that many zero bits at its end; that
-	// is 8 to the width of the plan. It may write to the counted octets. emit is told, in any order, the number of each candidate whose first word has no
-	// bit of the mask of the job. scan asks stop every millisecond or less whether to give up, and is false when it did.
+	// is 8 to the width of the plan. It may write to the counted octets. emit is told, in any order, the number of each
+	// candidate whose first word has no bit of the mask of the job. scan asks stop every millisecond or less whether to give
+	// up, and is false when it did.
 	scan(message []byte, unit uint, stop func() bool, emit func(uint32)) bool
 }
 

@@ -30,8 +30,9 @@ func (s *stdScanner) scan(message []byte, unit uint, stop func() bool, emit func
 	start := binary.BigEndian.Uint32(word)
 	mask := s.mask()
 	chunk := uint32(s.chunk())
+	modifier := message[modifierSize-1]
 	for low := range uint32(1) << spread {
-		message[modifierSize-1] += byte(min(low, 1))
+		message[modifierSize-1] = modifier | byte(low)
 		if head > 0 {
 			s.hash.Reset()
 			s.hash.Write(message[:head])
