@@ -102,7 +102,7 @@ func newRunner(c Contest) (*runner, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &runner{compressions: 1 + p.tail, units: 1}
+	r := &runner{compressions: p.compressions(), units: 1}
 	if !p.fixed() {
 		r.compressions += p.block
 	}

@@ -27,7 +27,7 @@ func newPlan(j Job) *plan {
 	}
 }
 
-// compressions is what one candidate costs a vector engine.
+// compressions is what one candidate costs where the blocks before that of the word are fixed.
 func (p *plan) compressions() int { return 1 + p.tail }
 
 // chunk is how many steps a scanner makes between two looks at stop: some hundred microseconds.
