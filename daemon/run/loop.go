@@ -160,7 +160,7 @@ func (l *Loop) serve(ctx context.Context) error {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for {
-		timer.Reset(max(l.alarm().Sub(l.now), 0))
+		timer.Reset(time.Until(l.alarm()))
 		var handle func()
 		select {
 		case <-ctx.Done():
