@@ -26,6 +26,7 @@ type Packet struct {
 	Next        uint8 // next header; 0 stands for ICMPv6
 	Body        []byte
 	BadChecksum bool
+	LinkLayer   [6]byte // the destination's, of a packet that was captured
 }
 
 func addr16(s string) [16]byte { return netip.MustParseAddr(s).As16() }
@@ -93,6 +94,7 @@ func parse(f []byte) (Packet, bool) {
 		HopLimit:    int(h[7]),
 		Next:        h[6],
 		Body:        append([]byte(nil), h[ipv6Len:ipv6Len+size]...),
+		LinkLayer:   [6]byte(f),
 	}
 	if p.Next == icmpv6 {
 		p.BadChecksum = sum(src, dst, p.Body) != 0xffff
