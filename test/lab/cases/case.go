@@ -31,11 +31,14 @@ type Case struct {
 // All returns every case, in the order in which they run.
 func All() []Case {
 	return []Case{
-		demo,
 		smoke,
-		failover,
 		malformedNetlink,
 		unload,
+		badConfig,
+		establishment,
+		xfrmFlush,
+		demo,
+		failover,
 	}
 }
 

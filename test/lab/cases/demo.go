@@ -78,7 +78,7 @@ func demoControl(e *Env, net *topo.Network, provider1 *fault.Switch, source stri
 
 // demoShim6 does the same with the module and the daemons.
 func demoShim6(e *Env, net *topo.Network, provider1 *fault.Switch, source string, d *report.Demo) error {
-	p, err := e.startPeers(net)
+	p, err := e.startPeers(net, "default")
 	if err != nil {
 		return err
 	}

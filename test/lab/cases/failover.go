@@ -58,7 +58,7 @@ func runFailover(e *Env) error {
 // failovers runs transfers, one after the other by the same context, and fails the provider in use under each.
 func (e *Env) failovers(net *topo.Network, providers []*fault.Switch, tsend time.Duration) ([]report.FailoverRun, error) {
 	e.TSend = tsend
-	p, err := e.startPeers(net)
+	p, err := e.startPeers(net, "default")
 	if err != nil {
 		return nil, err
 	}

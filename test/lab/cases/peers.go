@@ -41,17 +41,20 @@ func (e *Env) loadUnderTest() error {
 	return nil
 }
 
-// startPeers loads the modules and starts a daemon in each host.
-func (e *Env) startPeers(net *topo.Network) (*peers, error) {
+// startPeers loads the modules and starts a daemon in each host. Host a wants contexts by the default heuristic, host b by
+// the named one: when both do, they often want one at the same time.
+func (e *Env) startPeers(net *topo.Network, heuristicB string) (*peers, error) {
 	if err := e.loadUnderTest(); err != nil {
 		return nil, err
 	}
 	p := &peers{e: e, net: net}
+	config := daemon.Config{Keys: "a", SendTimeout: e.TSend, Heuristic: "default"}
 	var err error
-	if p.a, err = daemon.New(net.A, e.Path(report.DaemonLog("a")), e.TSend); err != nil {
+	if p.a, err = daemon.New(net.A, e.Path(report.DaemonLog("a")), config); err != nil {
 		return nil, err
 	}
-	if p.b, err = daemon.New(net.B, e.Path(report.DaemonLog("b")), e.TSend); err != nil {
+	config.Keys, config.Heuristic = "b", heuristicB
+	if p.b, err = daemon.New(net.B, e.Path(report.DaemonLog("b")), config); err != nil {
 		return nil, err
 	}
 	if err := p.a.Start(); err != nil {

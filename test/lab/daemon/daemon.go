@@ -26,8 +26,15 @@ type Daemon struct {
 	log     string
 }
 
-// New prepares a daemon with the keys of the node's name. Its log goes to a file, one JSON object a line.
-func New(n *node.Node, log string, sendTimeout time.Duration) (*Daemon, error) {
+// A Config is what the cases choose of a daemon's configuration.
+type Config struct {
+	Keys        string // the host whose keys it has
+	SendTimeout time.Duration
+	Heuristic   string
+}
+
+// New prepares a daemon. Its log goes to a file, one JSON object a line.
+func New(n *node.Node, log string, c Config) (*Daemon, error) {
 	dir := filepath.Join("/run", "shim6-"+n.Name)
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return nil, err
@@ -37,8 +44,8 @@ func New(n *node.Node, log string, sendTimeout time.Duration) (*Daemon, error) {
 		socket: filepath.Join(dir, "shim6.sock"),
 		config: filepath.Join(dir, "shim6.yaml"),
 	}
-	yaml := fmt.Sprintf("keys: %s\nsocket: %s\nsend_timeout: %v\nheuristic: default\nlog:\n  level: info\n  format: json\n",
-		filepath.Join(report.KeyDir, n.Name), d.socket, sendTimeout)
+	yaml := fmt.Sprintf("keys: %s\nsocket: %s\nsend_timeout: %v\nheuristic: %s\nlog:\n  level: info\n  format: json\n",
+		filepath.Join(report.KeyDir, c.Keys), d.socket, c.SendTimeout, c.Heuristic)
 	return d, os.WriteFile(d.config, []byte(yaml), 0o644)
 }
 
@@ -59,6 +66,9 @@ func (d *Daemon) Start() error {
 	}
 	return fmt.Errorf("shim6d in %s does not answer after 10 s: %w", d.node.Name, err)
 }
+
+// Config returns the path of the daemon's configuration.
+func (d *Daemon) Config() string { return d.config }
 
 // Running tells whether the daemon still runs.
 func (d *Daemon) Running() bool { return d.process != nil && d.process.Running() }
