@@ -20,12 +20,35 @@ struct kick {
 	u32		sockets;
 };
 
+/*
+ * An outage loses all that is in flight, but TCP tends to think otherwise: the first acknowledgement on the new path is
+ * often for data that had arrived before, and by its timestamps the retransmission looks spurious (RFC 3522, RFC 5682).
+ * Taking it back would leave the lost data to the next timeout, so there is nothing to take back.
+ */
+static bool keep_loss(struct sock *sk, u32 snd_nxt)
+{
+	struct tcp_sock *tp = tcp_sk(sk);
+	bool kept = true;
+
+	lock_sock(sk);
+	if (inet_csk(sk)->icsk_ca_state == TCP_CA_Loss) {
+		tp->frto = 0;
+		tp->undo_marker = 0;
+		tp->undo_retrans = -1;
+	} else if (sk->sk_state == TCP_ESTABLISHED && tp->packets_out && before(tp->snd_una, snd_nxt)) {
+		/* A near peer's acknowledgement was faster. */
+		kept = false;
+	}
+	release_sock(sk);
+	return kept;
+}
+
 /* A path may change without an outage: a connection that flows is not made to retransmit. */
-static bool kick_socket(struct sock *sk, bool outage)
+static bool fire(struct sock *sk, bool outage, u32 *snd_nxt)
 {
 	struct inet_connection_sock *icsk = inet_csk(sk);
 	struct tcp_sock *tp = tcp_sk(sk);
-	bool kicked = false;
+	bool fired = false;
 	int event;
 
 	lock_sock(sk);
@@ -49,10 +72,28 @@ static bool kick_socket(struct sock *sk, bool outage)
 	icsk->icsk_rto = tp->srtt_us ? clamp(__tcp_set_rto(tp), icsk->icsk_rto_min, (u32)TCP_RTO_MAX) :
 				       TCP_TIMEOUT_INIT;
 	inet_csk_reset_xmit_timer(sk, event, 0, TCP_RTO_MAX);
-	kicked = true;
+	/* As if it had fired and found the socket owned: release_sock() does its work, before any packet can come. */
+	if (!test_and_set_bit(TCP_WRITE_TIMER_DEFERRED, &sk->sk_tsq_flags))
+		sock_hold(sk);
+	*snd_nxt = tp->snd_nxt;
+	fired = true;
 out:
 	release_sock(sk);
-	return kicked;
+	return fired;
+}
+
+static bool kick_socket(struct sock *sk, bool outage)
+{
+	bool fired = false;
+	u32 snd_nxt;
+	int tries;
+
+	for (tries = 0; tries < 3 && fire(sk, outage, &snd_nxt); tries++) {
+		fired = true;
+		if (keep_loss(sk, snd_nxt))
+			break;
+	}
+	return fired;
 }
 
 static struct kick *find_kick(struct list_head *kicks, const struct sock *sk)
