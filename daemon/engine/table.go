@@ -46,8 +46,11 @@ func (c *context) keepaliveTimeout() time.Duration {
 	return c.KeepaliveTimeout
 }
 
-// keepaliveInterval is a third of the Keepalive Timeout, so that one Keepalive may be lost (RFC 5534 section 7).
-func keepaliveInterval(timeout time.Duration) time.Duration { return timeout / 3 }
+// keepaliveInterval is a third of the Keepalive Timeout, so that one Keepalive may be lost (RFC 5534 section 7). It is
+// rounded up to the kernel's milliseconds: three of them never end just short of the timeout, where the last one is sent.
+func keepaliveInterval(timeout time.Duration) time.Duration {
+	return (timeout/3 + time.Millisecond - 1).Truncate(time.Millisecond)
+}
 
 // A table holds the contexts, found by whatever packets name them by.
 type table struct {
