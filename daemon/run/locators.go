@@ -24,7 +24,7 @@ func (l *Loop) refresh() {
 	}
 	usable := l.usable(list)
 	var shown []ctl.Locator
-	var told []engine.LocalLocator
+	told := []engine.LocalLocator{}
 	carrier := make(map[netip.Addr]bool)
 	for _, a := range usable {
 		addr := a.Prefix.Addr()

@@ -79,9 +79,6 @@ func (e *env) run(ctx context.Context, args []string) int {
 	if err != nil {
 		return e.fail(exitFail, err, "")
 	}
-	for _, w := range c.Warnings() {
-		fmt.Fprintf(e.stderr, "shim6d: warning: %s\n", w)
-	}
 	if *check {
 		return e.check(c)
 	}
@@ -103,6 +100,9 @@ func load(file string) (*config.Config, error) {
 
 // check tells whether every file in the key directory can be used; the configuration was read already.
 func (e *env) check(c *config.Config) int {
+	for _, w := range c.Warnings() {
+		fmt.Fprintf(e.stderr, "shim6d: warning: %s\n", w)
+	}
 	if _, err := cga.LoadDir(c.Keys); err != nil {
 		return e.fail(exitFail, err, "make a key and addresses: cgatool generate --help")
 	}

@@ -82,6 +82,9 @@ func serve(ctx context.Context, e *env, c *config.Config) (err error) {
 		case <-ctx.Done():
 			return nil
 		}
+		for _, w := range c.Warnings() {
+			log.Warn(w)
+		}
 		log.Info("started", "version", options.Version, "socket", c.Socket, "send_timeout", c.SendTimeout.String(),
 			"heuristic", c.Heuristic)
 		notify(systemd.SdNotifyReady)

@@ -1,0 +1,138 @@
+// SPDX-License-Identifier: MIT
+
+package run
+
+import (
+	"errors"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"shim6/daemon/nl"
+)
+
+// lose makes the kernel go to a REAP state without the loop hearing of it.
+func lose(h *host, tag uint64, state nl.ReapState) {
+	h.module.mu.Lock()
+	h.module.contexts[tag].ReapState = state
+	h.module.mu.Unlock()
+}
+
+func TestLostEventsAreMadeUpFor(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPair(t)
+		p.run(t)
+		defer p.stop()
+		p.establish(t)
+		p.wires.setCut(p.a1, p.b1, true)
+		lose(p.a, p.a.module.only(t).TagLocal, nl.ReapExploring)
+		p.a.events.queue <- nl.Lost{}
+		time.Sleep(10 * time.Second)
+		if got := p.a.module.only(t).Paths[0]; got == (nl.Path{Local: p.a1, Peer: p.b1}) {
+			t.Error("the send timeout was not made up for")
+		}
+		if len(p.a.journal.lines(t, "events of the kernel were lost, comparing contexts")) != 1 {
+			t.Error("the loss was not logged")
+		}
+	})
+}
+
+func TestLossesAreFoundWithoutBeingTold(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPair(t)
+		p.run(t)
+		defer p.stop()
+		p.establish(t)
+		tag := p.a.module.only(t).TagLocal
+		p.wires.setCut(p.a1, p.b1, true)
+		lose(p.a, tag, nl.ReapExploring)
+		// A context that only the kernel has, and one that only the engine has.
+		p.a.module.mu.Lock()
+		p.a.module.contexts[77] = &nl.Context{TagLocal: 77, ULIDLocal: ulidA, ULIDPeer: ulidB}
+		p.a.module.mu.Unlock()
+		p.b.module.mu.Lock()
+		clear(p.b.module.contexts)
+		p.b.module.mu.Unlock()
+		time.Sleep(pollInterval + 10*time.Second)
+		if got := p.a.module.only(t); got.TagLocal != tag || got.Paths[0] == (nl.Path{Local: p.a1, Peer: p.b1}) {
+			t.Errorf("a's kernel has %+v", got)
+		}
+		p.b.module.only(t)
+	})
+}
+
+func TestDeletedContextsAreGivenBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPair(t)
+		p.run(t)
+		defer p.stop()
+		p.establish(t)
+		k := p.a.module.only(t)
+		p.a.module.mu.Lock()
+		clear(p.a.module.contexts)
+		p.a.module.mu.Unlock()
+		p.a.events.queue <- nl.ContextGone{Context: nl.Context{TagLocal: k.TagLocal}}
+		p.a.events.queue <- nl.ContextGone{Context: nl.Context{TagLocal: 12345}}
+		time.Sleep(time.Second)
+		if got := p.a.module.only(t); got.TagLocal != k.TagLocal || got.ReapEpoch == 0 {
+			t.Errorf("the kernel has %+v", got)
+		}
+	})
+}
+
+func TestRefusedContextIsProgrammedLater(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPair(t)
+		// The kernel still has a context of the same ULIDs that nobody knows.
+		p.run(t)
+		defer p.stop()
+		p.a.module.mu.Lock()
+		p.a.module.contexts[77] = &nl.Context{TagLocal: 77, ULIDLocal: p.a1, ULIDPeer: p.b1}
+		p.a.module.mu.Unlock()
+		p.a.events.queue <- nl.Trigger{ULIDLocal: p.a1, ULIDPeer: p.b1}
+		time.Sleep(500 * time.Millisecond)
+		if got := p.a.module.only(t).TagLocal; got != 77 {
+			t.Fatalf("the kernel has %x already", got)
+		}
+		time.Sleep(3 * time.Second)
+		if got := p.a.module.only(t); got.TagLocal == 77 || got.TagPeer != p.b.module.only(t).TagLocal {
+			t.Errorf("the kernel has %+v", got)
+		}
+	})
+}
+
+func TestKernelThatCannotListIsAskedAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPair(t)
+		p.a.run(t, p.wires)
+		defer p.a.stop()
+		p.a.module.mu.Lock()
+		p.a.module.fail["list"] = unix.ENOBUFS
+		p.a.module.mu.Unlock()
+		time.Sleep(pollInterval + 10*time.Second + time.Millisecond)
+		if n := len(p.a.journal.lines(t, "contexts of the kernel not read")); n != 11 {
+			t.Errorf("the kernel was asked %d times, want 11", n)
+		}
+	})
+}
+
+func TestMalformedEventsAreLogged(t *testing.T) {
+	h, l := still(t)
+	l.onKernel(nl.Malformed{Command: 11, Err: errors.New("attribute 5 is missing")})
+	lines := h.journal.lines(t, "event of the kernel not understood")
+	if len(lines) != 1 || lines[0]["error"] != "attribute 5 is missing" || lines[0]["command"] != 11.0 {
+		t.Errorf("logged %v", lines)
+	}
+}
+
+func TestUnknownKernelEventPanics(t *testing.T) {
+	_, l := still(t)
+	defer func() {
+		if recover() == nil {
+			t.Error("the event did not panic")
+		}
+	}()
+	l.onKernel(struct{ nl.Event }{})
+}
