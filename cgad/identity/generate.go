@@ -1,0 +1,157 @@
+// SPDX-License-Identifier: MIT
+
+package identity
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"math/big"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"shim6/cgad/config"
+	"shim6/internal/cga"
+)
+
+// dirMode is that of a key directory that is made.
+const dirMode = 0o700
+
+// nonceBits is the length of the number in the place of a key (RFC 5535 section 6).
+const nonceBits = 384
+
+// Init makes a key and its parameters if the directory has no key, and parameters if its default key has none. It gives the
+// files that it made.
+func Init(ctx context.Context, dir string) (made []string, err error) {
+	d, err := Open(dir)
+	if err != nil {
+		return nil, err
+	}
+	name := d.defaultKey(config.Default())
+	if len(d.keys) == 0 {
+		path, err := newKey(dir, name)
+		if err != nil {
+			return nil, err
+		}
+		made = append(made, path)
+		if d, err = Open(dir); err != nil {
+			return made, err
+		}
+	}
+	if d.keyParams(name, 0) != nil {
+		return made, nil
+	}
+	_, path, err := d.generateKeyParams(ctx, name, DefaultSec)
+	if err != nil {
+		return made, err
+	}
+	return append(made, path), nil
+}
+
+func newKey(dir, name string) (string, error) {
+	if err := os.MkdirAll(dir, dirMode); err != nil {
+		return "", err
+	}
+	key, err := cga.NewKey(DefaultBits)
+	if err != nil {
+		return "", err
+	}
+	path := filepath.Join(dir, name+keySuffix)
+	return path, cga.WriteKey(path, key)
+}
+
+// Generate makes the parameters of an identity of Config, writes them to the directory and gives them. In a directory
+// without any key it makes the default key first.
+func Generate(ctx context.Context, c *config.Config, name string) (*cga.Params, error) {
+	d, err := Open(c.Keys)
+	if err != nil && len(d.keys) == 0 {
+		return nil, err
+	}
+	if set, ok := strings.CutPrefix(name, setPrefix); ok {
+		for _, s := range c.Sets {
+			if s.Name == set {
+				return d.generateSet(ctx, s)
+			}
+		}
+		return nil, fmt.Errorf("there is no set %s", set)
+	}
+	if name == DefaultName && len(d.keys) == 0 {
+		if _, err := newKey(c.Keys, name); err != nil && !errors.Is(err, os.ErrExist) {
+			return nil, fmt.Errorf("make a key: %w", err)
+		}
+		if d, err = Open(c.Keys); err != nil {
+			return nil, err
+		}
+	}
+	if p := d.keyParams(name, c.Sec); p != nil {
+		return p, nil
+	}
+	p, _, err := d.generateKeyParams(ctx, name, c.Sec)
+	return p, err
+}
+
+func (d *Directory) publicKey(name string) ([]byte, error) {
+	key := d.store.Key(name)
+	if key == nil {
+		return nil, fmt.Errorf("there is no usable key %s", filepath.Join(d.path, name+keySuffix))
+	}
+	return cga.MarshalPublicKey(&key.PublicKey)
+}
+
+func (d *Directory) generateKeyParams(ctx context.Context, name string, sec uint8) (*cga.Params, string, error) {
+	spki, err := d.publicKey(name)
+	if err != nil {
+		return nil, "", err
+	}
+	return d.generate(ctx, name, cga.GenerateOptions{PublicKey: spki, Sec: sec})
+}
+
+func (d *Directory) generateSet(ctx context.Context, s config.Set) (*cga.Params, error) {
+	if p := d.setParams(s); p != nil {
+		return p, nil
+	}
+	var spki []byte
+	var err error
+	if s.Key != "" {
+		spki, err = d.publicKey(s.Key)
+	} else {
+		spki, err = nonceKey()
+	}
+	if err != nil {
+		return nil, err
+	}
+	mp := cga.MultiPrefix{P: s.Key != "", Prefixes: subnets(s.Prefixes)}
+	p, _, err := d.generate(ctx, s.Name, cga.GenerateOptions{PublicKey: spki, Prefix: mp.Prefixes[0], Sec: s.Sec, Extensions: []cga.Extension{mp.Extension()}})
+	return p, err
+}
+
+// generate searches with one worker: the machine has other things to do, and addresses of other identities do not wait.
+func (d *Directory) generate(ctx context.Context, name string, o cga.GenerateOptions) (*cga.Params, string, error) {
+	o.Threads = 1
+	p, err := cga.Generate(ctx, o)
+	if err != nil {
+		return nil, "", err
+	}
+	if err := os.MkdirAll(d.path, dirMode); err != nil {
+		return nil, "", err
+	}
+	path, err := freeName(d.path, name)
+	if err != nil {
+		return nil, "", err
+	}
+	return p, path, cga.WriteParams(path, p)
+}
+
+// nonceKey gives the Extended Modifier of RFC 5535 section 6: a random number in the form of an RSA key. Its highest and
+// lowest bits are set, so that strict parsers take it.
+func nonceKey() ([]byte, error) {
+	var b [nonceBits / 8]byte
+	rand.Read(b[:])
+	b[0] |= 0x80
+	b[len(b)-1] |= 1
+	return x509.MarshalPKIXPublicKey(&rsa.PublicKey{N: new(big.Int).SetBytes(b[:]), E: 65537})
+}

@@ -1,0 +1,180 @@
+// SPDX-License-Identifier: MIT
+
+// Package identity finds the keys and CGA parameters that a configuration names in the key directory, and makes those that
+// are missing. It never changes or overwrites a file.
+package identity
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"shim6/cgad/autoconf"
+	"shim6/cgad/config"
+	"shim6/internal/cga"
+)
+
+const (
+	// DefaultName is the name of the key that is made when there is none.
+	DefaultName = "default"
+	// DefaultBits is its length. RFC 5533 section 16 asks for 1024 at least.
+	DefaultBits = 2048
+	// DefaultSec is the Sec value of the parameters that are made with it.
+	DefaultSec = 1
+)
+
+const (
+	keySuffix    = ".pem"
+	paramsSuffix = ".pds"
+	// setPrefix keeps the names of HBA sets apart from those of keys.
+	setPrefix = "set/"
+)
+
+// A Directory is a key directory as it was read.
+type Directory struct {
+	path  string
+	store *cga.Store
+	keys  []string // names of usable keys, sorted
+}
+
+// Open reads a directory. One that does not exist is empty. The error joins one error for each file that cannot be used;
+// the Directory has the others.
+func Open(path string) (*Directory, error) {
+	store, err := cga.LoadDir(path)
+	d := &Directory{path: path, store: store}
+	if errors.Is(err, fs.ErrNotExist) {
+		return d, nil
+	}
+	files, globErr := filepath.Glob(filepath.Join(escape(path), "*"+keySuffix))
+	for _, f := range files {
+		name := strings.TrimSuffix(filepath.Base(f), keySuffix)
+		if store.Key(name) != nil {
+			d.keys = append(d.keys, name)
+		}
+	}
+	slices.Sort(d.keys)
+	return d, errors.Join(err, globErr)
+}
+
+// escape makes a path that a pattern matches literally.
+func escape(path string) string {
+	return strings.NewReplacer(`\`, `\\`, "*", `\*`, "?", `\?`, "[", `\[`).Replace(path)
+}
+
+// defaultKey gives the name of the key to use when none is named for an interface.
+func (d *Directory) defaultKey(c *config.Config) string {
+	switch {
+	case c.Key != "":
+		return c.Key
+	case len(d.keys) == 0 || slices.Contains(d.keys, DefaultName):
+		return DefaultName
+	}
+	return d.keys[0]
+}
+
+// Config gives the configuration of address configuration, with the parameters that there are.
+func (d *Directory) Config(c *config.Config) autoconf.Config {
+	a := autoconf.Config{
+		Interfaces: c.Interfaces,
+		Routers:    c.Routers,
+		Default:    d.defaultKey(c),
+		Links:      c.Links,
+		Routing:    c.Routing,
+		TableBase:  c.TableBase,
+		Existing:   c.Existing,
+		Limits:     c.Limits,
+	}
+	for _, s := range c.Sets {
+		a.Identities = append(a.Identities, autoconf.Identity{Name: setPrefix + s.Name, Sec: s.Sec, Set: s.Prefixes, Params: d.setParams(s)})
+	}
+	names := []string{a.Default}
+	for _, name := range c.Links {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	for _, name := range slices.Compact(names) {
+		a.Identities = append(a.Identities, autoconf.Identity{Name: name, Sec: c.Sec, Params: d.keyParams(name, c.Sec)})
+	}
+	return a
+}
+
+// keyParams gives the parameters of a key that are good for Sec, those of the same name first.
+func (d *Directory) keyParams(name string, sec uint8) *cga.Params {
+	var found *cga.Params
+	for _, e := range d.store.Entries() {
+		mp, err := e.Params.MultiPrefix()
+		if err != nil || mp != nil || e.KeyID != name || e.Params.Strength() < sec {
+			continue
+		}
+		if e.Name == name {
+			return e.Params
+		}
+		if found == nil {
+			found = e.Params
+		}
+	}
+	return found
+}
+
+// setParams gives parameters with the prefixes of a set in their order, and its key if it has one.
+func (d *Directory) setParams(s config.Set) *cga.Params {
+	for _, e := range d.store.Entries() {
+		mp, err := e.Params.MultiPrefix()
+		if err != nil || mp == nil || mp.P != (s.Key != "") || e.KeyID != s.Key || e.Params.Strength() < s.Sec {
+			continue
+		}
+		if slices.Equal(mp.Prefixes, subnets(s.Prefixes)) {
+			return e.Params
+		}
+	}
+	return nil
+}
+
+func subnets(prefixes []netip.Prefix) [][8]byte {
+	var list [][8]byte
+	for _, p := range prefixes {
+		a := p.Addr().As16()
+		list = append(list, [8]byte(a[:8]))
+	}
+	return list
+}
+
+// Check tells what a configuration names and the directory cannot give.
+func (d *Directory) Check(c *config.Config) error {
+	var errs []error
+	need := func(where, name string) {
+		if name != "" && d.store.Key(name) == nil && (name != DefaultName || len(d.keys) > 0) {
+			errs = append(errs, fmt.Errorf("%s: there is no usable key %s", where, filepath.Join(d.path, name+keySuffix)))
+		}
+	}
+	need("key", c.Key)
+	for link, name := range c.Links {
+		need("links."+link, name)
+	}
+	for _, s := range c.Sets {
+		need("sets."+s.Name+".key", s.Key)
+	}
+	return errors.Join(errs...)
+}
+
+// freeName gives a name for new parameters that no file has.
+func freeName(dir, name string) (string, error) {
+	for i := 1; i < 1000; i++ {
+		file := name + paramsSuffix
+		if i > 1 {
+			file = fmt.Sprintf("%s-%d%s", name, i, paramsSuffix)
+		}
+		path := filepath.Join(dir, file)
+		if _, err := os.Lstat(path); errors.Is(err, fs.ErrNotExist) {
+			return path, nil
+		} else if err != nil {
+			return "", err
+		}
+	}
+	return "", fmt.Errorf("%s: too many parameter files of this name", filepath.Join(dir, name))
+}
