@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: MIT
+
+package sim
+
+import (
+	"time"
+
+	"shim6/daemon/engine"
+)
+
+// A Flow is payload from one host to another at a fixed rate, as an application would see it.
+type Flow struct {
+	Sent, Received int
+	LongestGap     time.Duration // between arrivals
+	LastArrival    time.Time
+
+	ulids   engine.ULIDPair
+	stopped bool
+}
+
+// Flow starts payload from the host's ULID to that of another, a packet each interval.
+func (h *Host) Flow(to *Host, interval time.Duration) *Flow {
+	f := &Flow{ulids: engine.ULIDPair{Local: h.ULID(), Peer: to.ULID()}}
+	h.flows[to.Name] = f
+	var next func()
+	next = func() {
+		if f.stopped {
+			return
+		}
+		f.Sent++
+		h.kernel.output(h.w.Now, f)
+		h.w.After(interval, next)
+	}
+	h.w.After(0, next)
+	return f
+}
+
+// Stop ends the flow.
+func (f *Flow) Stop() { f.stopped = true }
+
+func (f *Flow) received(now time.Time, p payload) {
+	f.Received++
+	if !f.LastArrival.IsZero() {
+		f.LongestGap = max(f.LongestGap, now.Sub(f.LastArrival))
+	}
+	f.LastArrival = now
+}

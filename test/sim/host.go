@@ -1,0 +1,226 @@
+// SPDX-License-Identifier: MIT
+
+package sim
+
+import (
+	"crypto/rsa"
+	"fmt"
+	"net/netip"
+	"slices"
+	"sync"
+	"time"
+
+	"shim6/daemon/engine"
+	"shim6/daemon/reap"
+	"shim6/daemon/wire"
+	"shim6/internal/cga"
+)
+
+// cryptoTime is how long a signature or its verification takes.
+const cryptoTime = time.Millisecond
+
+// A Host is an engine, its model of the kernel and its addresses.
+type Host struct {
+	Name   string
+	Engine *engine.Engine
+
+	w        *World
+	kernel   *kernel
+	key      *rsa.PrivateKey
+	locators []engine.LocalLocator // all it ever has
+	up       []bool                // which it has now
+	flows    map[string]*Flow
+}
+
+// Locators of a host: what proves them.
+const (
+	Plain = "plain"
+	CGA   = "cga"
+	HBA   = "hba"
+)
+
+// keys are made once for each host name; traces do not depend on them.
+var keys = struct {
+	sync.Mutex
+	m map[string]*rsa.PrivateKey
+}{m: map[string]*rsa.PrivateKey{}}
+
+func keyOf(host string) (*rsa.PrivateKey, error) {
+	keys.Lock()
+	defer keys.Unlock()
+	if k := keys.m[host]; k != nil {
+		return k, nil
+	}
+	k, err := cga.NewKey(cga.MinKeyBits)
+	keys.m[host] = k
+	return k, err
+}
+
+// AddHost makes a host with a locator for each name, each in a prefix of its own.
+func (w *World) AddHost(name, kind string, cfg engine.Config, locators ...string) (*Host, error) {
+	e, err := engine.New(cfg)
+	if err != nil {
+		return nil, err
+	}
+	h := &Host{Name: name, Engine: e, w: w, flows: map[string]*Flow{}}
+	h.kernel = &kernel{host: h}
+	if h.key, err = keyOf(name); err != nil {
+		return nil, err
+	}
+	if h.locators, err = h.makeLocators(kind, len(w.hosts)+1, len(locators)); err != nil {
+		return nil, fmt.Errorf("host %s: %w", name, err)
+	}
+	for i, l := range h.locators {
+		w.owner[l.Addr] = h
+		w.names[l.Addr] = locators[i]
+		h.up = append(h.up, true)
+	}
+	w.hosts = append(w.hosts, h)
+	h.announce()
+	return h, nil
+}
+
+func (h *Host) makeLocators(kind string, host, n int) ([]engine.LocalLocator, error) {
+	spki, err := cga.MarshalPublicKey(&h.key.PublicKey)
+	if err != nil {
+		return nil, err
+	}
+	var prefixes [][8]byte
+	for i := range n {
+		prefixes = append(prefixes, [8]byte{0x20, 0x01, 0x0d, 0xb8, 0, byte(host), 0, byte(i + 1)})
+	}
+	params := &cga.Params{Modifier: [16]byte{byte(host)}, PublicKey: spki}
+	keyID := h.Name
+	switch kind {
+	case HBA:
+		mp := cga.MultiPrefix{Prefixes: prefixes}
+		params.Extensions, keyID = []cga.Extension{mp.Extension()}, ""
+	case Plain, CGA:
+	default:
+		return nil, fmt.Errorf("no such kind of locators: %q", kind)
+	}
+	var ls []engine.LocalLocator
+	for _, prefix := range prefixes {
+		p := *params
+		p.Prefix = prefix
+		a, err := p.Address(0)
+		if err != nil {
+			return nil, err
+		}
+		l := engine.LocalLocator{Addr: a, PDS: p.Marshal(), KeyID: keyID}
+		if kind == Plain {
+			l = engine.LocalLocator{Addr: a}
+		}
+		ls = append(ls, l)
+	}
+	return ls, nil
+}
+
+// Addr gives the address with a name, the zero address where the host has none.
+func (h *Host) Addr(name string) netip.Addr {
+	for _, l := range h.locators {
+		if h.w.names[l.Addr] == name {
+			return l.Addr
+		}
+	}
+	return netip.Addr{}
+}
+
+// ULID gives the address that applications use: the first.
+func (h *Host) ULID() netip.Addr { return h.locators[0].Addr }
+
+func (h *Host) has(a netip.Addr) bool {
+	i := slices.IndexFunc(h.locators, func(l engine.LocalLocator) bool { return l.Addr == a })
+	return i >= 0 && h.up[i]
+}
+
+// SetUp takes an address from the host, or gives it back.
+func (h *Host) SetUp(a netip.Addr, up bool) {
+	for i, l := range h.locators {
+		if l.Addr == a {
+			h.up[i] = up
+		}
+	}
+	h.announce()
+}
+
+func (h *Host) announce() {
+	var ev engine.LocalLocators
+	for i, l := range h.locators {
+		if h.up[i] {
+			ev.Locators = append(ev.Locators, l)
+		}
+	}
+	h.Handle(ev)
+}
+
+// Handle gives an event to the engine and carries out what it asks for.
+func (h *Host) Handle(ev engine.Event) {
+	for _, a := range h.Engine.Handle(h.w.Now, ev) {
+		h.traceAction(a)
+		switch a := a.(type) {
+		case engine.SendPacket:
+			h.w.carry(a.Src, a.Dst, func(to *Host) {
+				to.Handle(engine.PacketIn{Src: a.Src, Dst: a.Dst, HopLimit: 64, Payload: a.Payload})
+			})
+		case engine.ProgramContext:
+			h.kernel.program(a)
+		case engine.RemoveContext:
+			h.kernel.remove(a.Tag)
+		case engine.SetReap:
+			h.kernel.setReap(h.w.Now, a)
+		case engine.Sign:
+			sig, err := cga.Sign(h.key, a.Data)
+			h.w.After(cryptoTime, func() { h.Handle(engine.SignDone{ID: a.ID, Signature: sig, Err: err}) })
+		case engine.Verify:
+			done := verify(a)
+			h.w.After(cryptoTime, func() { h.Handle(done) })
+		}
+	}
+}
+
+func verify(a engine.Verify) engine.VerifyDone {
+	var ls []cga.PeerLocator
+	var generation uint32
+	if a.List != nil {
+		generation = a.List.Generation
+		for _, l := range a.List.Locators {
+			ls = append(ls, cga.PeerLocator{Addr: l.Addr, Method: uint8(l.Method)})
+		}
+	}
+	bad, err := cga.VerifyLocators(a.ULID, a.PDS, ls, generation, a.Signature)
+	return engine.VerifyDone{ID: a.ID, BadLocator: bad, Err: err}
+}
+
+// traceAction writes what is worth reading in a script's output.
+func (h *Host) traceAction(a engine.Action) {
+	w := h.w
+	switch a := a.(type) {
+	case engine.SendPacket:
+		m, err := wire.Parse(a.Payload)
+		if err != nil {
+			w.tracef("%s sends nonsense: %v", h.Name, err)
+			return
+		}
+		if p, ok := m.(*wire.Probe); ok {
+			w.tracef("%s sends Probe %v %s>%s, %d sent, %d received", h.Name, probeState(p), w.Name(a.Src), w.Name(a.Dst),
+				len(p.Sent), len(p.Received))
+			return
+		}
+		w.tracef("%s sends %v %s>%s", h.Name, m.Type(), w.Name(a.Src), w.Name(a.Dst))
+	case engine.StateChanged:
+		w.tracef("%s context with %s: %v to %v (%s)", h.Name, w.Name(a.ULIDs.Peer), a.From, a.To, a.Why)
+	case engine.ReapChanged:
+		w.tracef("%s REAP with %s: %v to %v (%s)", h.Name, w.Name(a.ULIDs.Peer), a.From, a.To, a.Why)
+	case engine.PathChanged:
+		w.tracef("%s path to %s: %s to %s", h.Name, w.Name(a.ULIDs.Peer), w.pair(a.From), w.pair(a.To))
+	case engine.Dropped:
+		if !a.Src.IsValid() {
+			w.tracef("%s refuses (%v)", h.Name, a.Reason)
+			return
+		}
+		w.tracef("%s drops %s>%s (%v)", h.Name, w.Name(a.Src), w.Name(a.Dst), a.Reason)
+	}
+}
+
+func probeState(p *wire.Probe) reap.State { return reap.State(p.State) }

@@ -1,0 +1,204 @@
+// SPDX-License-Identifier: MIT
+
+package sim
+
+import (
+	"fmt"
+	"net/netip"
+	"strconv"
+	"strings"
+	"time"
+
+	"shim6/daemon/engine"
+)
+
+// Run carries out a script and gives its output. A script has one command on a line; # starts a comment.
+//
+//	seed N                    what random numbers begin with; before hosts
+//	timeout D                 Send Timeout of hosts to come
+//	host NAME KIND ADDR...    a host with addresses of these names; KIND is plain, cga or hba
+//	delay D / loss PERCENT    of all links
+//	cut X Y / cut X>Y         nothing passes between two addresses, or one way
+//	heal X Y / heal X>Y
+//	trigger HOST HOST         ask for a context
+//	probe HOST                ask for a probe of every context
+//	forget HOST               delete every context
+//	down ADDR / up ADDR       take an address from its host, give it back
+//	flow HOST HOST D          payload, a packet every D
+//	stop HOST HOST
+//	run D                     let time pass
+//	quiet D                   let time pass untraced
+//	report                    contexts and flows
+func Run(script string) (string, error) {
+	r := runner{w: NewWorld(0)}
+	for n, line := range strings.Split(script, "\n") {
+		line, _, _ = strings.Cut(line, "#")
+		f := strings.Fields(line)
+		if len(f) == 0 {
+			continue
+		}
+		if err := r.do(f[0], f[1:]); err != nil {
+			return "", fmt.Errorf("line %d: %s: %w", n+1, strings.TrimSpace(line), err)
+		}
+	}
+	return r.out.String(), nil
+}
+
+type runner struct {
+	w   *World
+	cfg engine.Config
+	out strings.Builder
+}
+
+func (r *runner) do(cmd string, args []string) error {
+	a := &arguments{w: r.w, args: args}
+	switch cmd {
+	case "seed":
+		n := byte(a.number())
+		r.w = NewWorld(n)
+		r.cfg.Seed[1] = n
+	case "timeout":
+		r.cfg.SendTimeout = a.duration()
+	case "host":
+		name, kind := a.word(), a.word()
+		cfg := r.cfg
+		copy(cfg.Seed[2:], name)
+		_, err := r.w.AddHost(name, kind, cfg, a.rest()...)
+		return err
+	case "delay":
+		r.w.Links.Delay = a.duration()
+	case "loss":
+		r.w.Links.Loss = float64(a.number()) / 100
+	case "cut":
+		a.ways(r.w.Links.Cut)
+	case "heal":
+		a.ways(r.w.Links.Heal)
+	case "trigger":
+		if h, to := a.host(), a.host(); a.err == nil {
+			h.Handle(engine.Trigger{ULIDs: engine.ULIDPair{Local: h.ULID(), Peer: to.ULID()}})
+		}
+	case "probe":
+		a.contexts(func(h *Host, s engine.Snapshot) { h.Handle(engine.ProbeContext{Tag: s.TagLocal}) })
+	case "forget":
+		a.contexts(func(h *Host, s engine.Snapshot) { h.Handle(engine.DeleteContext{Tag: s.TagLocal}) })
+	case "down", "up":
+		if addr := a.addr(a.word()); a.err == nil {
+			r.w.owner[addr].SetUp(addr, cmd == "up")
+		}
+	case "flow":
+		if h, to, d := a.host(), a.host(), a.duration(); a.err == nil {
+			h.Flow(to, d)
+		}
+	case "stop":
+		if h, to := a.host(), a.host(); a.err == nil && h.flows[to.Name] != nil {
+			h.flows[to.Name].Stop()
+		}
+	case "run":
+		r.w.Run(a.duration())
+		r.out.WriteString(r.w.Trace())
+	case "quiet":
+		r.w.Run(a.duration())
+		r.w.Trace()
+	case "report":
+		r.report()
+	default:
+		return fmt.Errorf("no such command")
+	}
+	return a.err
+}
+
+// report writes the contexts and flows of all hosts.
+func (r *runner) report() {
+	for _, h := range r.w.hosts {
+		for _, s := range h.Engine.Contexts() {
+			fmt.Fprintf(&r.out, "%s: with %s %v, REAP %v, path %s, %d and %d locators\n", h.Name, r.w.Name(s.ULIDs.Peer), s.State,
+				s.Reap, r.w.pair(s.Current), len(s.LocatorsLocal), len(s.LocatorsPeer))
+		}
+		for _, to := range r.w.hosts {
+			if f := h.flows[to.Name]; f != nil {
+				fmt.Fprintf(&r.out, "%s: flow to %s sent %d, received %d, longest gap %v\n", h.Name, to.Name, f.Sent, f.Received,
+					f.LongestGap.Round(time.Millisecond))
+			}
+		}
+	}
+}
+
+// arguments reads the arguments of a command; the first error stays.
+type arguments struct {
+	w    *World
+	args []string
+	err  error
+}
+
+func (a *arguments) fail(format string, args ...any) {
+	if a.err == nil {
+		a.err = fmt.Errorf(format, args...)
+	}
+}
+
+func (a *arguments) word() string {
+	if len(a.args) == 0 {
+		a.fail("too few arguments")
+		return ""
+	}
+	w := a.args[0]
+	a.args = a.args[1:]
+	return w
+}
+
+func (a *arguments) rest() []string { return a.args }
+
+func (a *arguments) number() int {
+	n, err := strconv.Atoi(a.word())
+	if err != nil || n < 0 || n > 255 {
+		a.fail("not a number from 0 to 255")
+	}
+	return n
+}
+
+func (a *arguments) duration() time.Duration {
+	d, err := time.ParseDuration(a.word())
+	if err != nil {
+		a.fail("%w", err)
+	}
+	return d
+}
+
+func (a *arguments) host() *Host {
+	name := a.word()
+	h := a.w.Host(name)
+	if h == nil {
+		a.fail("no host %q", name)
+	}
+	return h
+}
+
+func (a *arguments) addr(name string) netip.Addr {
+	for addr, n := range a.w.names {
+		if n == name {
+			return addr
+		}
+	}
+	a.fail("no address %q", name)
+	return netip.Addr{}
+}
+
+// ways reads "X Y" or "X>Y" and calls do for both ways or one.
+func (a *arguments) ways(do func(src, dst netip.Addr)) {
+	x := a.word()
+	if src, dst, ok := strings.Cut(x, ">"); ok {
+		do(a.addr(src), a.addr(dst))
+		return
+	}
+	y := a.word()
+	do(a.addr(x), a.addr(y))
+	do(a.addr(y), a.addr(x))
+}
+
+func (a *arguments) contexts(do func(h *Host, s engine.Snapshot)) {
+	if h := a.host(); h != nil {
+		for _, s := range h.Engine.Contexts() {
+			do(h, s)
+		}
+	}
+}

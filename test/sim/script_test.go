@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: MIT
+
+package sim_test
+
+import (
+	"flag"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"shim6/test/sim"
+)
+
+var update = flag.Bool("update", false, "write the output of the scripts in testdata anew")
+
+const divider = "----\n"
+
+// Each file of testdata is a script, a line of dashes, and what comes out.
+func TestScripts(t *testing.T) {
+	files, err := filepath.Glob("testdata/*.txt")
+	if err != nil || len(files) < 10 {
+		t.Fatalf("%d scripts, %v", len(files), err)
+	}
+	for _, file := range files {
+		t.Run(strings.TrimSuffix(filepath.Base(file), ".txt"), func(t *testing.T) {
+			b, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			script, want, _ := strings.Cut(string(b), divider)
+			got, err := sim.Run(script)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if *update {
+				if err := os.WriteFile(file, []byte(script+divider+got), 0o644); err != nil {
+					t.Fatal(err)
+				}
+				return
+			}
+			if d := cmp.Diff(want, got); d != "" {
+				t.Errorf("-want +got:\n%s", d)
+			}
+			if again, _ := sim.Run(script); again != got {
+				t.Error("a second run differs from the first")
+			}
+		})
+	}
+}
+
+func TestScriptErrors(t *testing.T) {
+	for script, want := range map[string]string{
+		"nonsense":                   "line 1: nonsense: no such command",
+		"\nhost":                     "line 2: host: ",
+		"host a cga a1\nflow a b 1s": `line 2: flow a b 1s: no host "b"`,
+		"host a odd a1":              `line 1: host a odd a1: host a: no such kind of locators: "odd"`,
+		"delay soon":                 "line 1: delay soon: time: invalid duration",
+		"cut a1 b1":                  `line 1: cut a1 b1: no address "a1"`,
+		"seed 256":                   "line 1: seed 256: not a number from 0 to 255",
+		"run":                        "line 1: run: too few arguments",
+	} {
+		if _, err := sim.Run(script); err == nil || !strings.HasPrefix(err.Error(), want) {
+			t.Errorf("%q: %v, want %q", script, err, want)
+		}
+	}
+}
