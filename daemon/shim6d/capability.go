@@ -25,11 +25,15 @@ func missingCapabilities() string {
 		// A kernel that does not tell will refuse what is missing.
 		return ""
 	}
-	var missing []string
+	return missing([2]uint32{data[0].Effective, data[1].Effective})
+}
+
+func missing(effective [2]uint32) string {
+	var names []string
 	for _, c := range needed {
-		if data[c.bit/32].Effective&(1<<(c.bit%32)) == 0 {
-			missing = append(missing, c.name)
+		if effective[c.bit/32]&(1<<(c.bit%32)) == 0 {
+			names = append(names, c.name)
 		}
 	}
-	return strings.Join(missing, " and ")
+	return strings.Join(names, " and ")
 }

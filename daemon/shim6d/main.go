@@ -82,8 +82,8 @@ func (e *env) run(ctx context.Context, args []string) int {
 	if *check {
 		return e.check(c)
 	}
-	if missing := missingCapabilities(); missing != "" {
-		return e.fail(exitFail, fmt.Errorf("shim6d lacks %s", missing), "run it as root")
+	if names := missingCapabilities(); names != "" {
+		return e.fail(exitFail, fmt.Errorf("shim6d lacks %s", names), "run it as root")
 	}
 	if err := serve(ctx, e, c); err != nil {
 		return e.fail(exitFail, err, nl.Hint(err))
