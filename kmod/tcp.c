@@ -2,7 +2,7 @@
 /*
  * TCP after a path update. While a path was down, TCP backed off, up to two minutes; it would not notice the new path
  * before that time is over. So its route is looked up anew, and, when what it sent was lost, its retransmission timer
- * fires at once.
+ * fires at once. Who has only received sends an acknowledgement, for the last ones may have been lost.
  */
 #include <net/inet6_hashtables.h>
 #include <net/inet_connection_sock.h>
@@ -56,12 +56,16 @@ static bool fire(struct sock *sk, bool outage, u32 *snd_nxt)
 		goto out;
 	__sk_dst_reset(sk);
 
-	if (tp->packets_out)
+	if (tp->packets_out) {
 		event = ICSK_TIME_RETRANS;
-	else if (icsk->icsk_pending == ICSK_TIME_PROBE0)
+	} else if (icsk->icsk_pending == ICSK_TIME_PROBE0) {
 		event = ICSK_TIME_PROBE0;
-	else
+	} else {
+		/* The peer may have sent on its new path while our acknowledgements still took the old one. */
+		if (outage && sk->sk_state == TCP_ESTABLISHED)
+			__tcp_send_ack(sk, tp->rcv_nxt);
 		goto out;
+	}
 	if (!outage && !icsk->icsk_retransmits && !icsk->icsk_backoff)
 		goto out;
 

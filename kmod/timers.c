@@ -21,10 +21,17 @@
 #define REAP_SEND_SINCE		GENMASK_ULL(33, 4)
 #define REAP_KEEPALIVE_SINCE	GENMASK_ULL(63, 34)
 #define SINCE_MASK		GENMASK(29, 0)
+#define SINCE_SHIFT		20		/* of nanoseconds: about a millisecond */
+
+/* By the clock, not by jiffies: these stand still while a virtual CPU does, and a timer would then fire early. */
+static u64 since_now(void)
+{
+	return ktime_get_ns() >> SINCE_SHIFT & SINCE_MASK;
+}
 
 static u64 send_start(u64 word)
 {
-	return (word & ~REAP_SEND_SINCE) | REAP_SEND | (u64)(jiffies & SINCE_MASK) << 4;
+	return (word & ~REAP_SEND_SINCE) | REAP_SEND | since_now() << 4;
 }
 
 static u64 send_stop(u64 word)
@@ -34,7 +41,7 @@ static u64 send_stop(u64 word)
 
 static u64 keepalive_start(u64 word)
 {
-	return (word & ~REAP_KEEPALIVE_SINCE) | REAP_KEEPALIVE | (u64)(jiffies & SINCE_MASK) << 34;
+	return (word & ~REAP_KEEPALIVE_SINCE) | REAP_KEEPALIVE | since_now() << 34;
 }
 
 static u64 keepalive_stop(u64 word)
@@ -43,14 +50,14 @@ static u64 keepalive_stop(u64 word)
 }
 
 /*
- * The timer wheel may fire an eighth of the way late. Seven eighths of the way it is not late yet, and what then
- * remains is waited for more exactly.
+ * The timer wheel fires from one jiffy to an eighth of the way late. Seven eighths of the way it is not late yet, and
+ * what then remains is waited for more exactly.
  */
 static void arm(struct shim6_ctx *ctx, unsigned long left)
 {
 	if (left > 60)
 		left -= left / 8;
-	timer_reduce(&ctx->timer, jiffies + left);
+	timer_reduce(&ctx->timer, jiffies + left - 1);
 }
 
 static void arm_send(struct shim6_ctx *ctx)
@@ -130,14 +137,18 @@ void shim6_reap_received(struct shim6_ctx *ctx)
 		arm_keepalive(ctx);
 }
 
-/* Jiffies until a timer that was started at since has run for ms, with no part of a jiffy missing. */
+/* Jiffies until a timer that was started at since has run for ms, no part of it missing; zero when it has. */
 static long time_left(u32 since, u64 ms)
 {
-	u32 gone = (jiffies - since) & SINCE_MASK;
+	u64 now = ktime_get_ns();
+	u32 gone = ((now >> SINCE_SHIFT) - since) & SINCE_MASK;
+	s64 left;
 
-	if (gone > SINCE_MASK / 2)	/* started by a CPU that saw the next jiffy already */
+	if (gone > SINCE_MASK / 2)	/* started by a CPU whose clock is ahead */
 		gone = 0;
-	return (long)msecs_to_jiffies(ms) + 1 - gone;
+	left = ms * NSEC_PER_MSEC + BIT_ULL(SINCE_SHIFT) - ((u64)gone << SINCE_SHIFT) -
+	       (now & (BIT_ULL(SINCE_SHIFT) - 1));
+	return left > 0 ? nsecs_to_jiffies(left) + 1 : 0;
 }
 
 /* Whether a Keepalive is due, and how long until the next one. ctx->lock is held. */
@@ -156,8 +167,8 @@ static bool keepalive_due(struct shim6_ctx *ctx, u32 since, long *left, bool *la
 	if (*last)
 		return true;
 
-	/* One that would coincide with the last one is left to that. */
-	while ((u64)(ctx->keepalives + 1) * interval < timeout) {
+	/* One that would coincide with the last one, as far as jiffies tell, is left to that. */
+	while ((u64)(ctx->keepalives + 1) * interval + jiffies_to_msecs(2) < timeout) {
 		long next = time_left(since, (u64)(ctx->keepalives + 1) * interval);
 
 		if (next > 0) {
