@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* The only place that looks at the kernel version: what 6.12 has is given to 6.1 under the same name. */
+/* The only place that knows how kernels differ: what 6.12 has is given to 6.1 under the same name. */
 #ifndef _SHIM6_COMPAT_H
 #define _SHIM6_COMPAT_H
 
 #include <linux/version.h>
+#include <net/tcp.h>
 #include <net/xfrm.h>
 
 #if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 5, 0)
@@ -17,5 +18,18 @@
 #else
 #define shim6_state_set_dir(x, way)	do { } while (0)
 #endif
+
+/* Within a series, stable kernels differ in whether __tcp_send_ack() takes flags: its type tells. */
+static inline void shim6_send_ack(struct sock *sk)
+{
+	typedef void (*with_flags)(struct sock *sk, u32 rcv_nxt, u16 flags);
+	typedef void (*without_flags)(struct sock *sk, u32 rcv_nxt);
+	void *send = __tcp_send_ack;
+
+	if (__same_type(&__tcp_send_ack, (with_flags)NULL))
+		((with_flags)send)(sk, tcp_sk(sk)->rcv_nxt, 0);
+	else
+		((without_flags)send)(sk, tcp_sk(sk)->rcv_nxt);
+}
 
 #endif

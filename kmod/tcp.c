@@ -9,6 +9,7 @@
 #include <net/netevent.h>
 #include <net/tcp.h>
 
+#include "compat.h"
 #include "netevent.h"
 #include "shim6.h"
 
@@ -63,7 +64,7 @@ static bool fire(struct sock *sk, bool outage, u32 *snd_nxt)
 	} else {
 		/* The peer may have sent on its new path while our acknowledgements still took the old one. */
 		if (outage && sk->sk_state == TCP_ESTABLISHED)
-			__tcp_send_ack(sk, tp->rcv_nxt);
+			shim6_send_ack(sk);
 		goto out;
 	}
 	if (!outage && !icsk->icsk_retransmits && !icsk->icsk_backoff)
