@@ -54,7 +54,7 @@ func TestShippedConfigurationHasEveryKey(t *testing.T) {
 
 func options(t *testing.T, name string) map[string]string {
 	t.Helper()
-	list, err := unit.Deserialize(bytes.NewReader(read(t, name)))
+	list, err := unit.DeserializeOptions(bytes.NewReader(read(t, name)))
 	if err != nil {
 		t.Fatalf("%s: %v", name, err)
 	}

@@ -10,6 +10,7 @@ type counters struct {
 	packetsSent      atomic.Uint64
 	packetsNotSent   atomic.Uint64 // the kernel refused
 	packetsNotQueued atomic.Uint64 // the socket took none for too long
+	icmpErrors       atomic.Uint64 // that say that a host does not know Shim6
 	kernelEvents     atomic.Uint64
 	kernelLost       atomic.Uint64 // times that events were lost
 	kernelErrors     atomic.Uint64 // requests that the kernel module refused
@@ -27,6 +28,7 @@ func (c *counters) byName() map[string]uint64 {
 		"packets_sent":       c.packetsSent.Load(),
 		"packets_not_sent":   c.packetsNotSent.Load(),
 		"packets_not_queued": c.packetsNotQueued.Load(),
+		"icmp_errors":        c.icmpErrors.Load(),
 		"kernel_events":      c.kernelEvents.Load(),
 		"kernel_events_lost": c.kernelLost.Load(),
 		"kernel_errors":      c.kernelErrors.Load(),

@@ -23,6 +23,7 @@ import (
 	"shim6/daemon/config"
 	"shim6/daemon/ctl"
 	"shim6/daemon/nl"
+	"shim6/daemon/rawsock"
 	"shim6/internal/cga"
 	"shim6/internal/rtnl"
 )
@@ -264,6 +265,31 @@ func (s *socket) Close() error {
 	return nil
 }
 
+// refusals are the ICMPv6 errors that a host gets.
+type refusals struct {
+	queue chan rawsock.Error
+	once  sync.Once
+	end   chan struct{}
+}
+
+func newRefusals() *refusals {
+	return &refusals{queue: make(chan rawsock.Error), end: make(chan struct{})}
+}
+
+func (r *refusals) Read([]byte) (rawsock.Error, error) {
+	select {
+	case e := <-r.queue:
+		return e, nil
+	case <-r.end:
+		return rawsock.Error{}, net.ErrClosed
+	}
+}
+
+func (r *refusals) Close() error {
+	r.once.Do(func() { close(r.end) })
+	return nil
+}
+
 // A journal is a log that tests read.
 type journal struct {
 	mu  sync.Mutex
@@ -354,6 +380,7 @@ type host struct {
 	module  *module
 	events  *events
 	socket  *socket
+	icmp    *refusals
 	journal *journal
 	stream  *ctl.Events
 	keys    *keys
@@ -403,7 +430,7 @@ func (h *host) run(t *testing.T, w *wires) {
 
 func (h *host) build(t *testing.T, w *wires) {
 	t.Helper()
-	h.events, h.journal, h.stream = newEvents(), new(journal), new(ctl.Events)
+	h.events, h.icmp, h.journal, h.stream = newEvents(), newRefusals(), new(journal), new(ctl.Events)
 	addrs := make([]netip.Addr, 0, len(h.addrs))
 	for _, a := range h.addrs {
 		addrs = append(addrs, a.Prefix.Addr())
@@ -416,7 +443,7 @@ func (h *host) build(t *testing.T, w *wires) {
 	h.loop, err = New(Options{
 		Config: h.cfg, Version: "test", Seed: [32]byte{1, byte(len(addrs)), addrs[0].As16()[5]}, Log: log, Events: h.stream,
 		Ports: Ports{
-			Kernel: h.module, Events: h.events, Socket: h.socket, Addresses: h.addresses, Changes: h.changes,
+			Kernel: h.module, Events: h.events, Socket: h.socket, Errors: h.icmp, Addresses: h.addresses, Changes: h.changes,
 			LoadKeys: func() (Keys, error) { return h.keys, nil },
 		},
 	})

@@ -26,6 +26,7 @@ const (
 	saveDelay = 200 * time.Millisecond
 
 	packetQueue  = 256
+	icmpQueue    = 16
 	kernelQueue  = 1024
 	requestQueue = 16
 )
@@ -47,12 +48,14 @@ type Loop struct {
 	locators []ctl.Locator
 	told     []engine.LocalLocator // the same, as the engine has them
 
-	held    map[wire.ContextTag]*held
-	sender  *sender
-	workers *workers
-	saver   *saver
+	held      map[wire.ContextTag]*held
+	icmpLimit limiter
+	sender    *sender
+	workers   *workers
+	saver     *saver
 
 	packets  chan engine.PacketIn
+	icmp     chan engine.ICMPError
 	kernel   chan nl.Event
 	requests chan func()
 	reload   chan struct{}
@@ -104,6 +107,7 @@ func New(o Options) (*Loop, error) {
 		report: reporter{log: o.Log, events: o.Events}, stats: new(counters),
 		held:     make(map[wire.ContextTag]*held),
 		packets:  make(chan engine.PacketIn, packetQueue),
+		icmp:     make(chan engine.ICMPError, icmpQueue),
 		kernel:   make(chan nl.Event, kernelQueue),
 		requests: make(chan func(), requestQueue),
 		reload:   make(chan struct{}, 1),
@@ -141,12 +145,13 @@ func (l *Loop) Run(ctx context.Context) error {
 	err := l.start()
 	if err == nil {
 		readers.Go(l.readPackets)
+		readers.Go(l.readICMP)
 		readers.Go(l.readKernel)
 		close(l.ready)
 		err = l.serve(ctx)
 	}
 	close(l.stopped)
-	err = errors.Join(err, l.ports.Socket.Close(), l.ports.Events.Close())
+	err = errors.Join(err, l.ports.Socket.Close(), l.ports.Errors.Close(), l.ports.Events.Close())
 	readers.Wait()
 	l.workers.close()
 	l.sender.close()
@@ -169,6 +174,8 @@ func (l *Loop) serve(ctx context.Context) error {
 			return err
 		case p := <-l.packets:
 			handle = func() { l.handle(p) }
+		case e := <-l.icmp:
+			handle = func() { l.onICMP(e) }
 		case ev := <-l.kernel:
 			handle = func() { l.onKernel(ev) }
 		case ev := <-l.workers.results:

@@ -12,9 +12,11 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"golang.org/x/sys/unix"
 
 	"shim6/daemon/ctl"
 	"shim6/daemon/nl"
+	"shim6/daemon/rawsock"
 )
 
 func TestEstablishment(t *testing.T) {
@@ -227,4 +229,57 @@ func TestEnds(t *testing.T) {
 	if !errors.Is(err, nl.ErrNotLoaded) {
 		t.Errorf("the module was unloaded: %v", err)
 	}
+}
+
+// RFC 5533 section 7.8: an ICMP "unrecognized next header type" error for an I1 says that the peer does not know Shim6.
+func TestPeerWithoutShim6(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPair(t)
+		p.a.run(t, p.wires)
+		defer p.a.stop()
+		p.a.events.queue <- nl.Trigger{ULIDLocal: p.a1, ULIDPeer: p.b1}
+		// What b's socket holds unread is the I1; a real b would quote it behind its IPv6 header.
+		i1 := <-p.b.socket.in
+		quoted := make([]byte, 40, 40+len(i1.payload))
+		quoted[0], quoted[6] = 6<<4, 140
+		copy(quoted[8:], i1.src.AsSlice())
+		copy(quoted[24:], i1.dst.AsSlice())
+		p.a.icmp.queue <- rawsock.Error{Src: p.b1, Type: 4, Code: 1, Quoted: append(quoted, i1.payload...)}
+		synctest.Wait()
+		if c := p.a.contexts(t); len(c) != 1 || c[0].State != "NO-SUPPORT" {
+			t.Errorf("contexts %+v", c)
+		}
+		// A flood of them is counted, and looked at within limits.
+		for range 2 * icmpPerSecond {
+			p.a.icmp.queue <- rawsock.Error{Src: p.b1, Type: 4, Code: 1}
+		}
+		synctest.Wait()
+		s, err := p.a.loop.Backend().Stats(t.Context())
+		if err != nil || s.Daemon["icmp_errors"] != 2*icmpPerSecond+1 || s.Engine["dropped icmp"] != icmpPerSecond-1 {
+			t.Errorf("%d errors, %d looked at, %v", s.Daemon["icmp_errors"], s.Engine["dropped icmp"], err)
+		}
+	})
+}
+
+// A read that fails now and then is no end.
+func TestReadErrorsAreTriedAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h, l := still(t)
+		n := 0
+		l.read(func() error {
+			if n++; n == readErrors+1 {
+				return nil
+			}
+			return unix.ENOMEM
+		})
+		if n != 2*readErrors+2 {
+			t.Errorf("read %d times, want %d", n, 2*readErrors+2)
+		}
+		if err := <-l.fatal; !errors.Is(err, unix.ENOMEM) {
+			t.Errorf("ended with %v", err)
+		}
+		if n := len(h.journal.lines(t, "packet not received")); n != 2*readErrors {
+			t.Errorf("logged %d times, want %d", n, 2*readErrors)
+		}
+	})
 }

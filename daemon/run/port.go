@@ -7,6 +7,7 @@ import (
 	"net/netip"
 
 	"shim6/daemon/nl"
+	"shim6/daemon/rawsock"
 	"shim6/internal/cga"
 	"shim6/internal/rtnl"
 )
@@ -38,6 +39,12 @@ type Socket interface {
 	Close() error
 }
 
+// Errors are the ICMPv6 errors that say that a host does not know Shim6: *rawsock.ErrorConn.
+type Errors interface {
+	Read(buf []byte) (rawsock.Error, error)
+	Close() error
+}
+
 // Keys prove local addresses and sign for them: *cga.Store.
 type Keys interface {
 	ParamsFor(addr netip.Addr) (p *cga.Params, keyID string, ok bool)
@@ -49,6 +56,7 @@ type Ports struct {
 	Kernel    Kernel
 	Events    KernelEvents
 	Socket    Socket
+	Errors    Errors
 	Addresses func() ([]rtnl.Address, error) // rtnl.List
 	Changes   <-chan struct{}                // rtnl.Watch
 	LoadKeys  func() (Keys, error)           // what is usable comes even with an error

@@ -18,6 +18,7 @@ type world struct {
 	events  *nl.Subscription
 	kernel  *nl.Client
 	socket  *rawsock.Conn
+	errors  *rawsock.ErrorConn
 	changes <-chan struct{}
 }
 
@@ -39,6 +40,9 @@ func open(ctx context.Context) (_ *world, err error) {
 	if w.socket, err = rawsock.Listen(); err != nil {
 		return nil, err
 	}
+	if w.errors, err = rawsock.ListenErrors(); err != nil {
+		return nil, err
+	}
 	if w.changes, err = rtnl.Watch(ctx); err != nil {
 		return nil, err
 	}
@@ -56,11 +60,14 @@ func (w *world) close() {
 	if w.socket != nil {
 		_ = w.socket.Close()
 	}
+	if w.errors != nil {
+		_ = w.errors.Close()
+	}
 }
 
 func (w *world) ports(c *config.Config) run.Ports {
 	return run.Ports{
-		Kernel: w.kernel, Events: w.events, Socket: w.socket, Addresses: rtnl.List, Changes: w.changes,
+		Kernel: w.kernel, Events: w.events, Socket: w.socket, Errors: w.errors, Addresses: rtnl.List, Changes: w.changes,
 		LoadKeys: func() (run.Keys, error) { return cga.LoadDir(c.Keys) },
 	}
 }

@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: MIT
+
+package rawsock
+
+import (
+	"fmt"
+	"net"
+	"net/netip"
+
+	"golang.org/x/net/bpf"
+	"golang.org/x/net/ipv6"
+)
+
+// Of an ICMPv6 error (RFC 4443 section 2.1): the offsets of what is looked at, and the length before the packet that it
+// quotes.
+const (
+	icmpCode       = 1
+	icmpHeader     = 8
+	icmpNextHeader = icmpHeader + 6
+)
+
+// Type and code of the error that says that a host does not know a protocol (RFC 4443 section 3.4).
+const (
+	icmpParameterProblem  = 4
+	icmpUnknownNextHeader = 1
+	shim6Protocol         = 140
+)
+
+// unknownShim6 passes "unrecognized Next Header type encountered" errors that quote a packet of protocol 140.
+var unknownShim6 = assemble([]bpf.Instruction{
+	bpf.LoadAbsolute{Off: 0, Size: 1},
+	bpf.JumpIf{Cond: bpf.JumpNotEqual, Val: icmpParameterProblem, SkipTrue: 5},
+	bpf.LoadAbsolute{Off: icmpCode, Size: 1},
+	bpf.JumpIf{Cond: bpf.JumpNotEqual, Val: icmpUnknownNextHeader, SkipTrue: 3},
+	bpf.LoadAbsolute{Off: icmpNextHeader, Size: 1},
+	bpf.JumpIf{Cond: bpf.JumpNotEqual, Val: shim6Protocol, SkipTrue: 1},
+	bpf.RetConstant{Val: 1 << 16},
+	bpf.RetConstant{Val: 0},
+})
+
+// An ErrorConn receives the ICMPv6 errors that say that a host does not know Shim6 (RFC 5533 section 7.8).
+type ErrorConn struct {
+	p *ipv6.PacketConn
+}
+
+// An Error is such an ICMPv6 error.
+type Error struct {
+	Src        netip.Addr // who sent it
+	Type, Code uint8
+	Quoted     []byte // the packet that caused it, from its IPv6 header on and cut at the end
+}
+
+// ListenErrors opens the socket. It takes CAP_NET_RAW.
+func ListenErrors() (*ErrorConn, error) {
+	pc, err := net.ListenPacket("ip6:ipv6-icmp", "::")
+	if err != nil {
+		return nil, fmt.Errorf("open ICMPv6 socket: %w", err)
+	}
+	c := &ErrorConn{p: ipv6.NewPacketConn(pc)}
+	if err := c.p.SetBPF(unknownShim6); err != nil {
+		pc.Close()
+		return nil, fmt.Errorf("filter ICMPv6 socket: %w", err)
+	}
+	return c, nil
+}
+
+// Read waits for an error; buf holds what it quotes until the next Read. The error is net.ErrClosed after Close.
+func (c *ErrorConn) Read(buf []byte) (Error, error) {
+	for {
+		n, _, from, err := c.p.ReadFrom(buf)
+		if err != nil {
+			return Error{}, fmt.Errorf("read ICMPv6 socket: %w", err)
+		}
+		b := buf[:n]
+		ip, ok := from.(*net.IPAddr)
+		// What came in before the filter was set is looked at here.
+		if !ok || n <= icmpNextHeader || b[0] != icmpParameterProblem || b[icmpCode] != icmpUnknownNextHeader ||
+			b[icmpNextHeader] != shim6Protocol {
+			continue
+		}
+		if src, ok := netip.AddrFromSlice(ip.IP.To16()); ok {
+			return Error{Src: src, Type: b[0], Code: b[icmpCode], Quoted: b[icmpHeader:]}, nil
+		}
+	}
+}
+
+// Close closes the socket; a Read that waits returns.
+func (c *ErrorConn) Close() error {
+	if err := c.p.Close(); err != nil {
+		return fmt.Errorf("close ICMPv6 socket: %w", err)
+	}
+	return nil
+}
