@@ -12,6 +12,8 @@ import (
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+
+	"shim6/internal/cga"
 )
 
 // An interrupted search says so, fails, and leaves no file.
@@ -44,7 +46,7 @@ func TestProgressIsSilent(t *testing.T) {
 	var b bytes.Buffer
 	p := newProgress(&b, 2)
 	for n := range uint64(10) {
-		p.show(n << 20)
+		p.show(cga.Stats{Trials: n << 20, Elapsed: time.Second})
 	}
 	p.clear()
 	if b.Len() > 0 {

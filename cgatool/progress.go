@@ -10,14 +10,16 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"shim6/internal/cga"
 )
 
 // A progress is a line on a terminal that tells how a search goes; elsewhere it shows nothing. The number of tries has
 // no bound, so it tells the chance to have been done by now and no remaining time.
 type progress struct {
-	w           io.Writer // nil when there is no terminal
-	expected    float64   // tries on average
-	start, last time.Time
+	w        io.Writer // nil when there is no terminal
+	expected float64   // tries on average
+	shown    bool
 }
 
 const progressInterval = 250 * time.Millisecond
@@ -25,8 +27,7 @@ const progressInterval = 250 * time.Millisecond
 func newProgress(w io.Writer, sec uint8) *progress {
 	p := &progress{expected: math.Ldexp(1, 16*int(sec))}
 	if f, ok := w.(*os.File); ok && isTerminal(f) {
-		p.w, p.start = w, time.Now()
-		p.last = p.start
+		p.w = w
 	}
 	return p
 }
@@ -36,20 +37,38 @@ func isTerminal(f *os.File) bool {
 	return err == nil
 }
 
-func (p *progress) show(trials uint64) {
-	if p.w == nil {
-		return
+// watch shows how a search goes until the function that it gives is called; that one clears the line.
+func (p *progress) watch(s *cga.Search) (stop func()) {
+	end, ended := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(ended)
+		tick := time.NewTicker(progressInterval)
+		defer tick.Stop()
+		for {
+			select {
+			case <-tick.C:
+				p.show(s.Stats())
+			case <-end:
+				return
+			}
+		}
+	}()
+	return func() {
+		close(end)
+		<-ended
+		p.clear()
 	}
-	now := time.Now()
-	if now.Sub(p.last) < progressInterval {
-		return
+}
+
+func (p *progress) show(s cga.Stats) {
+	if p.w != nil {
+		p.shown = true
+		fmt.Fprintf(p.w, "\r%s\x1b[K", progressText(s.Trials, p.expected, s.Elapsed))
 	}
-	p.last = now
-	fmt.Fprintf(p.w, "\r%s\x1b[K", progressText(trials, p.expected, now.Sub(p.start)))
 }
 
 func (p *progress) clear() {
-	if p.w != nil && p.last != p.start {
+	if p.shown {
 		fmt.Fprint(p.w, "\r\x1b[K")
 	}
 }

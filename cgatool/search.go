@@ -58,12 +58,14 @@ func (s *search) takeKey() (newKey *rsa.PrivateKey, err error) {
 func (s *search) run(ctx context.Context, line *progress) (p *cga.Params, addresses []netip.Addr, trials uint64, err error) {
 	o := s.options
 	o.Prefix = s.prefixes[0]
-	o.Progress = func(n uint64) {
-		trials = n
-		line.show(n)
+	run, err := cga.NewSearch(o)
+	if err != nil {
+		return nil, nil, 0, err
 	}
-	p, err = cga.Generate(ctx, o)
-	line.clear()
+	stop := line.watch(run)
+	p, err = run.Run(ctx)
+	stop()
+	trials = run.Stats().Trials
 	if err != nil {
 		return nil, nil, 0, err
 	}

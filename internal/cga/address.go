@@ -8,7 +8,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"math/bits"
 	"net/netip"
 )
 
@@ -17,6 +16,8 @@ const (
 	MaxSec = 2
 	// MaxCollisions is the highest collision count (RFC 3972 section 3).
 	MaxCollisions = 2
+	// maxAnySec is the highest value that fits into the Sec bits.
+	maxAnySec = 7
 )
 
 // mask1 covers the bits of the interface identifier that come from Hash1: all but Sec, u and g (RFC 3972 section 2).
@@ -47,16 +48,36 @@ func (p *Params) Hash2() [14]byte {
 // Strength gives the highest supported Sec value for which Hash2 has enough zero bits: p verifies for addresses with
 // that Sec and all lower ones.
 func (p *Params) Strength() uint8 {
+	return min(p.strength(), MaxSec)
+}
+
+func (p *Params) strength() uint8 {
 	h := p.Hash2()
-	return uint8(min(bits.LeadingZeros32(binary.BigEndian.Uint32(h[:]))/16, MaxSec))
+	sec := uint8(0)
+	for sec < maxAnySec && h[2*sec] == 0 && h[2*sec+1] == 0 {
+		sec++
+	}
+	return sec
 }
 
 // Address gives the address that p has with a Sec value, u and g bits zero (RFC 3972 section 4, steps 5 to 7). It does
 // not look at Hash2. The error is ErrUnsupportedSec or ErrCollisionCount.
 func (p *Params) Address(sec uint8) (netip.Addr, error) {
 	if sec > MaxSec {
-		return netip.Addr{}, fmt.Errorf("%w: %d, at most %d is assigned", ErrUnsupportedSec, sec, MaxSec)
+		return netip.Addr{}, unsupportedSec(sec, MaxSec)
 	}
+	return p.address(sec)
+}
+
+// AddressUnassigned is Address for Sec values up to 7, those that RFC 4982 left unassigned with their older meaning.
+func (p *Params) AddressUnassigned(sec uint8) (netip.Addr, error) {
+	if sec > maxAnySec {
+		return netip.Addr{}, unsupportedSec(sec, maxAnySec)
+	}
+	return p.address(sec)
+}
+
+func (p *Params) address(sec uint8) (netip.Addr, error) {
 	if err := p.checkCollisions(); err != nil {
 		return netip.Addr{}, err
 	}
@@ -71,6 +92,11 @@ func (p *Params) Address(sec uint8) (netip.Addr, error) {
 // Verify tells whether addr is a CGA of p (RFC 3972 section 5). The u and g bits are ignored, and Sec is that of the
 // address. Sec 3 to 7 give ErrUnsupportedSec: RFC 4982 lets later documents give them another hash.
 func Verify(addr netip.Addr, p *Params) error {
+	return verify(addr, p, MaxSec)
+}
+
+// verify takes Sec values up to most.
+func verify(addr netip.Addr, p *Params, most uint8) error {
 	prefix, iid, err := split(addr)
 	if err != nil {
 		return err
@@ -82,8 +108,8 @@ func Verify(addr netip.Addr, p *Params) error {
 		return fmt.Errorf("%w: %s in the address, %s in the parameters", ErrPrefix, prefixText(prefix), prefixText(p.Prefix))
 	}
 	sec := uint8(iid >> 61)
-	if sec > MaxSec {
-		return fmt.Errorf("%w: %d, at most %d is assigned", ErrUnsupportedSec, sec, MaxSec)
+	if sec > most {
+		return unsupportedSec(sec, most)
 	}
 	h1 := p.Hash1()
 	if binary.BigEndian.Uint64(h1[:])&mask1 != iid&mask1 {
@@ -122,14 +148,30 @@ func (p *Params) For(addr netip.Addr) (*Params, error) {
 // VerifyFor tells whether addr is an address of p: with the HBA check when p has a Multi-Prefix extension (RFC 5535
 // section 7), else with the CGA check (RFC 3972 section 5).
 func (p *Params) VerifyFor(addr netip.Addr) error {
+	return p.verifyFor(addr, MaxSec)
+}
+
+// VerifyUnassigned is VerifyFor, but reads the Sec values 3 to 7 as RFC 3972 did before RFC 4982 left them unassigned.
+func (p *Params) VerifyUnassigned(addr netip.Addr) error {
+	return p.verifyFor(addr, maxAnySec)
+}
+
+func (p *Params) verifyFor(addr netip.Addr, most uint8) error {
 	mp, err := p.MultiPrefix()
 	if err != nil {
 		return err
 	}
 	if mp == nil {
-		return Verify(addr, p)
+		return verify(addr, p, most)
 	}
-	return verifyHBA(addr, p, mp)
+	return verifyHBA(addr, p, mp, most)
+}
+
+func unsupportedSec(sec, most uint8) error {
+	if most == maxAnySec {
+		return fmt.Errorf("%w: %d, three bits hold at most %d", ErrUnsupportedSec, sec, most)
+	}
+	return fmt.Errorf("%w: %d, at most %d is assigned", ErrUnsupportedSec, sec, most)
 }
 
 func (p *Params) checkCollisions() error {

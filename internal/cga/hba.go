@@ -13,6 +13,10 @@ import (
 // ExtensionMultiPrefix is the type of the Multi-Prefix extension (RFC 5535 section 5).
 const ExtensionMultiPrefix = 0x0012
 
+// ExtensionSearch is the type of the extension that a search may add: Exp_FFFD, one of those for experiments (RFC 4581
+// section 3).
+const ExtensionSearch = 0xfffd
+
 const multiPrefixFlagsLen = 4
 
 // The further checks that an HBA can fail.
@@ -20,6 +24,7 @@ var (
 	ErrMultiPrefix   = errors.New("bad Multi-Prefix extension")
 	ErrNoMultiPrefix = errors.New("no Multi-Prefix extension")
 	ErrNotInSet      = errors.New("prefix is not in the Multi-Prefix extension")
+	ErrIncomplete    = errors.New("not the whole HBA set")
 )
 
 // A MultiPrefix is a Multi-Prefix extension (RFC 5535 section 5).
@@ -74,10 +79,10 @@ func VerifyHBA(addr netip.Addr, p *Params) error {
 	if m == nil {
 		return ErrNoMultiPrefix
 	}
-	return verifyHBA(addr, p, m)
+	return verifyHBA(addr, p, m, MaxSec)
 }
 
-func verifyHBA(addr netip.Addr, p *Params, m *MultiPrefix) error {
+func verifyHBA(addr netip.Addr, p *Params, m *MultiPrefix, most uint8) error {
 	prefix, _, err := split(addr)
 	if err != nil {
 		return err
@@ -85,5 +90,38 @@ func verifyHBA(addr netip.Addr, p *Params, m *MultiPrefix) error {
 	if !slices.Contains(m.Prefixes, prefix) {
 		return fmt.Errorf("%w: %s", ErrNotInSet, prefixText(prefix))
 	}
-	return Verify(addr, p.with(prefix, p.CollisionCount))
+	return verify(addr, p.with(prefix, p.CollisionCount), most)
+}
+
+// VerifySet tells whether addrs are the HBA set of p, the whole of it: one address for each prefix of the Multi-Prefix
+// extension, in any order, each with the collision count of p, for the members share it (RFC 5535 section 6, step 6.4).
+// On error bad is the index of the first address at fault, -1 when the fault is not that of one address.
+func VerifySet(addrs []netip.Addr, p *Params) (bad int, err error) {
+	m, err := p.MultiPrefix()
+	if err != nil {
+		return -1, err
+	}
+	if m == nil {
+		return -1, ErrNoMultiPrefix
+	}
+	seen := make(map[[8]byte]bool)
+	for i, a := range addrs {
+		if err := verifyHBA(a, p, m, MaxSec); err != nil {
+			return i, fmt.Errorf("%v: %w", a, err)
+		}
+		prefix, _, err := split(a)
+		if err != nil {
+			return i, err
+		}
+		if seen[prefix] {
+			return i, fmt.Errorf("%v: %w: prefix %s has two addresses", a, ErrIncomplete, prefixText(prefix))
+		}
+		seen[prefix] = true
+	}
+	for _, x := range m.Prefixes {
+		if !seen[x] {
+			return -1, fmt.Errorf("%w: prefix %s has no address", ErrIncomplete, prefixText(x))
+		}
+	}
+	return -1, nil
 }

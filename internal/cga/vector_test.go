@@ -116,3 +116,5 @@ func wantOctets(t *testing.T, what string, got []byte, want string) {
 		t.Errorf("%s is %x, want %s", what, got, want)
 	}
 }
+
+func hexOf(b []byte) string { return hex.EncodeToString(b) }
