@@ -15,6 +15,7 @@ import (
 	"shim6/test/lab/chart"
 	"shim6/test/lab/flow"
 	"shim6/test/lab/report"
+	"shim6/test/lab/topo"
 	"shim6/test/lab/traffic"
 )
 
@@ -91,7 +92,8 @@ func judgeDemo(s *settings, out string, r *report.Result, t *terminal) (any, err
 	if err := judgePackets(out, g, check); err != nil {
 		return d, err
 	}
-	check("the path changed", d.Before != d.After && d.Before != "" && d.After != "", "from %s to %s", d.Before, d.After)
+	names := topo.Addresses{A1: g.A1, A2: g.A2, B1: g.B1}
+	check("the path changed", d.Before != d.After && d.Before != "" && d.After != "", "from %s to %s", names.Short(d.Before), names.Short(d.After))
 	check("probes found it", d.ProbesSent > 0, "%d probes sent by both hosts", d.ProbesSent)
 
 	log, err := readLog(filepath.Join(out, report.DaemonLog("a")))
@@ -100,8 +102,9 @@ func judgeDemo(s *settings, out string, r *report.Result, t *terminal) (any, err
 	}
 	tl := failoverTimeline(g.Shim6.Cut, after.Time, log)
 	check("the log of host a tells each step", len(tl.missing) == 0, "%s", or(strings.Join(tl.missing, ", "), "complete"))
-	t.block("Timeline of the failover", tl.String())
-	if err := os.WriteFile(filepath.Join(out, "timeline.txt"), []byte(tl.String()), 0o644); err != nil {
+	text := names.Short(tl.String())
+	t.block("Timeline of the failover", text)
+	if err := os.WriteFile(filepath.Join(out, "timeline.txt"), []byte(text), 0o644); err != nil {
 		return d, err
 	}
 	return d, drawDemo(out, s, g, control, shim6)

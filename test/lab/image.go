@@ -29,6 +29,9 @@ var hostPrograms = []struct{ name, pkg string }{
 // ownPrograms are ours, in the build folder.
 var ownPrograms = []string{"shim6d", "shim6ctl", "cgatool"}
 
+// vectorDir has the right messages that wrong ones are made from.
+const vectorDir = "daemon/wire/testdata"
+
 // makeImage writes the guest's file system for a job.
 func makeImage(to string, s *settings, k *kernel.Kernel, job *report.Job, daemons bool) error {
 	a := new(initramfs.Archive)
@@ -98,6 +101,18 @@ func addDaemons(a *initramfs.Archive, s *settings, job *report.Job) error {
 			return fmt.Errorf("%s is not built, run make: %w", name, err)
 		}
 		if err := a.Copy("/bin/"+name, from); err != nil {
+			return err
+		}
+	}
+	vectors, err := filepath.Glob(filepath.Join(vectorDir, "*.hex"))
+	if err != nil {
+		return err
+	}
+	if len(vectors) == 0 {
+		return fmt.Errorf("no messages in %s, start the lab in the root of the repository", vectorDir)
+	}
+	for _, v := range vectors {
+		if err := a.Copy(path.Join(report.VectorDir, filepath.Base(v)), v); err != nil {
 			return err
 		}
 	}

@@ -36,6 +36,7 @@ func All() []Case {
 		unload,
 		badConfig,
 		establishment,
+		malformedControl,
 		xfrmFlush,
 		demo,
 		failover,

@@ -45,7 +45,8 @@ func runDemo(e *Env) error {
 	if err := traffic.Fill(source, demoPace.Octets(cutAfter, e.TSend, goOn), 1); err != nil {
 		return err
 	}
-	var d report.Demo
+	e.Say("%v", net.Addresses)
+	d := report.Demo{A1: net.A1, A2: net.A2, B1: net.B1}
 	if err := demoControl(e, net, provider1, source, &d); err != nil {
 		return err
 	}
@@ -93,7 +94,7 @@ func demoShim6(e *Env, net *topo.Network, provider1 *fault.Switch, source string
 		return errors.Join(err, t.abandon())
 	}
 	d.LocatorsBefore, d.TagA, d.TagB = before.Current.String(), before.Tag, before.TagPeer
-	e.Say("run with shim6: context %s is ESTABLISHED, path %v", before.Tag, before.Current)
+	e.Say("run with shim6: context %s is ESTABLISHED, path %s", before.Tag, net.Short(d.LocatorsBefore))
 	time.Sleep(time.Until(t.Start.Add(cutAfter)))
 	if err := t.cut(provider1); err != nil {
 		return errors.Join(err, t.abandon())

@@ -69,7 +69,7 @@ func (e *Env) failovers(net *topo.Network, providers []*fault.Switch, tsend time
 		if err != nil {
 			return runs, fmt.Errorf("send timeout %v, run %d: %w", tsend, i+1, err)
 		}
-		e.Say("Send Timeout %v, run %d: provider %d failed, %s to %s", tsend, i+1, run.Provider, run.Before, run.After)
+		e.Say("Send Timeout %v, run %d: provider %d failed, path %s became %s", tsend, i+1, run.Provider, net.Short(run.Before), net.Short(run.After))
 		runs = append(runs, *run)
 	}
 	return runs, nil

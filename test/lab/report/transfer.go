@@ -4,6 +4,7 @@ package report
 
 import (
 	"fmt"
+	"net/netip"
 	"time"
 )
 
@@ -34,6 +35,7 @@ const SentName = "sent"
 
 // A Demo is what the guest knows of both runs of the demonstration.
 type Demo struct {
+	A1, A2, B1       netip.Addr
 	Control, Shim6   Transfer
 	LocatorsBefore   string // current locator pair of a before the failure
 	LocatorsAfter    string

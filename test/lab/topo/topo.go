@@ -13,6 +13,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"strings"
 	"time"
 
 	"shim6/test/lab/node"
@@ -38,6 +39,16 @@ func Plain() Addresses {
 		A2: netip.MustParseAddr("2001:db8:a2::a"),
 		B1: netip.MustParseAddr("2001:db8:b1::b"),
 	}
+}
+
+// Short replaces the addresses in a text by a1, a2 and b1.
+func (a Addresses) Short(text string) string {
+	return strings.NewReplacer(a.A1.String(), "a1", a.A2.String(), "a2", a.B1.String(), "b1").Replace(text)
+}
+
+// String tells which address is which.
+func (a Addresses) String() string {
+	return fmt.Sprintf("a1 is %v, a2 is %v, b1 is %v", a.A1, a.A2, a.B1)
 }
 
 // A Network is the whole of it.
