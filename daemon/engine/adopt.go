@@ -5,10 +5,12 @@ package engine
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"shim6/daemon/reap"
 	"shim6/daemon/shim6"
+	"shim6/daemon/wire"
 )
 
 // Contexts lists the contexts in the order in which they were made.
@@ -30,6 +32,7 @@ func (e *Engine) snapshot(c *context) Snapshot {
 		LocatorsPeer:     infos(c.Peer),
 		GenerationLocal:  c.Local.Generation,
 		GenerationPeer:   c.Peer.Generation,
+		PDSPeer:          slices.Clone(c.PDSPeer),
 		SendTimeout:      e.cfg.SendTimeout,
 		KeepaliveTimeout: c.keepaliveTimeout(),
 		ProbesSent:       c.probesSent,
@@ -75,7 +78,7 @@ func (e *Engine) onAdopt(now time.Time, ev AdoptContext) {
 	c := &context{inKernel: true, path: s.Current, Context: shim6.Restore(e.params(k), shim6.Restored{
 		TagLocal: s.TagLocal, TagPeer: s.TagPeer,
 		Local: set(s.GenerationLocal, s.LocatorsLocal), Peer: set(s.GenerationPeer, s.LocatorsPeer),
-		Exchange: s.Current, KeepaliveTimeout: s.KeepaliveTimeout, Since: s.Since,
+		PDSPeer: slices.Clone(s.PDSPeer), Exchange: s.Current, KeepaliveTimeout: s.KeepaliveTimeout, Since: s.Since,
 	})}
 	c.probesSent, c.probesReceived, c.keepalivesSent = s.ProbesSent, s.ProbesReceived, s.KeepalivesSent
 	c.reap = reap.New(e.rng, reap.Pair(s.Current))
@@ -97,7 +100,7 @@ func (e *Engine) adoptable(s Snapshot) error {
 	old := e.table.byKey[contextKey{s.ULIDs, s.FII}]
 	local, peer := set(0, s.LocatorsLocal), set(0, s.LocatorsPeer)
 	switch {
-	case s.State != shim6.StateEstablished:
+	case s.State != shim6.StateEstablished && s.State != shim6.StateI2bisSent:
 		return fmt.Errorf("state %v", s.State)
 	case !s.TagLocal.Valid() || !s.TagPeer.Valid():
 		return errors.New("bad context tag")
@@ -109,6 +112,8 @@ func (e *Engine) adoptable(s Snapshot) error {
 		return errors.New("too many contexts")
 	case len(s.LocatorsLocal) > shim6.MaxLocators || len(s.LocatorsPeer) > shim6.MaxLocators:
 		return errors.New("too many locators")
+	case len(s.PDSPeer) > wire.MaxControl:
+		return errors.New("parameters of the peer are too long")
 	case !local.Has(s.Current.Local) || s.Current.Peer != s.ULIDs.Peer && !peer.HasVerified(s.Current.Peer):
 		return errors.New("current pair is not of the locators")
 	case !peer.Has(s.ULIDs.Peer):

@@ -83,7 +83,8 @@ func TestBadSnapshots(t *testing.T) {
 				s.LocatorsPeer = append(s.LocatorsPeer, s.LocatorsPeer[0])
 			}
 		},
-		"nothing": func(s *engine.Snapshot) { *s = engine.Snapshot{} },
+		"long parameters": func(s *engine.Snapshot) { s.PDSPeer = make([]byte, 2000) },
+		"nothing":         func(s *engine.Snapshot) { *s = engine.Snapshot{} },
 	} {
 		again := w.add("again", engine.Config{}, a.locs)
 		again.take()

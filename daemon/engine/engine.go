@@ -155,6 +155,8 @@ func (e *Engine) apply(now time.Time, c *context, acts []shim6.Action) {
 			if c.State() == shim6.StateEstablished {
 				e.install(now, c, false)
 			}
+		case shim6.Relocated:
+			e.relocate(now, c)
 		case shim6.Send:
 			if e.send(a.Pair, a.Message) && c.State() == shim6.StateEstablished {
 				e.reapDo(now, c, c.reap.ControlSent())

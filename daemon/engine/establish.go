@@ -60,7 +60,7 @@ func (e *Engine) identify(p PacketIn, tag wire.ContextTag, o *wire.Options) (k c
 		e.drop(p, ReasonBadTag, "")
 	case !shim6.Usable(k.ulids.Local) || !shim6.Usable(k.ulids.Peer):
 		e.drop(p, ReasonBadAddress, "in ULID pair")
-	case !e.own.Has(k.ulids.Local) || !e.own.Has(p.Dst):
+	case !e.announced(k.ulids.Local, p.Dst):
 		e.drop(p, ReasonNotLocal, "")
 	case e.own.Has(k.ulids.Peer):
 		e.drop(p, ReasonSelf, "ULID of the peer is a local locator")
@@ -68,6 +68,12 @@ func (e *Engine) identify(p PacketIn, tag wire.ContextTag, o *wire.Options) (k c
 		return k, true
 	}
 	return k, false
+}
+
+// announced tells whether an address of ours is one that peers are told of together with a ULID of ours.
+func (e *Engine) announced(ulid, addr netip.Addr) bool {
+	own := e.own.For(ulid)
+	return own != nil && own.Set.Has(addr)
 }
 
 // onI1 is RFC 5533 section 7.9.
@@ -93,9 +99,6 @@ func (e *Engine) onI1(now time.Time, p PacketIn, m *wire.I1) {
 	own := e.announcement(p, k.ulids, func(now time.Time) { e.onI1(now, p, m) })
 	if own == nil {
 		return
-	}
-	if c.State() == shim6.StateEstablished {
-		e.reapDo(now, c, c.reap.ControlReceived(now))
 	}
 	e.apply(now, c, c.I1(pairOf(p), m, own))
 }
@@ -185,6 +188,9 @@ func (e *Engine) accept(now time.Time, p PacketIn, k contextKey, r shim6.Request
 	}
 	c := e.table.byKey[k]
 	switch {
+	case !own.Set.Has(r.Pair.Local):
+		e.drop(p, ReasonNotLocal, r.Why)
+		return
 	case !e.sourceFits(c, k, r):
 		e.drop(p, ReasonNotALocator, r.Why)
 		return
@@ -216,18 +222,19 @@ func (e *Engine) onR2(now time.Time, p PacketIn, m *wire.R2) {
 	if !e.checkOffer(now, p, c.ULIDs.Peer, offer) {
 		return
 	}
-	switch {
-	case !c.PeerWith(offer).HasVerified(p.Src):
-		e.drop(p, ReasonNotALocator, "R2")
-	case offer.NeedsVerification():
+	if offer.NeedsVerification() {
 		e.verify(now, &verification{packet: p, key: c.key(), r2: m, offer: offer})
-	default:
-		e.complete(now, c, m, offer)
+		return
 	}
+	e.complete(now, p, c, m, offer)
 }
 
-// complete ends the exchange with a verified R2.
-func (e *Engine) complete(now time.Time, c *context, m *wire.R2, offer shim6.Offer) {
+// complete ends the exchange with a verified R2. Its source becomes a destination, so it must be among the locators.
+func (e *Engine) complete(now time.Time, p PacketIn, c *context, m *wire.R2, offer shim6.Offer) {
+	if !c.PeerWith(offer).HasVerified(p.Src) {
+		e.drop(p, ReasonNotALocator, "R2")
+		return
+	}
 	e.endConfusion(now, c, m.ResponderTag, offer)
 	e.apply(now, c, c.R2(now, m, offer))
 }

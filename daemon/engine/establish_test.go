@@ -97,7 +97,6 @@ func TestProgrammedContext(t *testing.T) {
 	if s := b.only(); s.KeepaliveTimeout != 15*time.Second || s.KeepaliveInterval != 5*time.Second {
 		t.Errorf("by default %v and %v", s.KeepaliveTimeout, s.KeepaliveInterval)
 	}
-	_ = w
 }
 
 // RFC 5533 section 7.14: R2 messages are payload to RFC 5534 section 6.1; so the side that got one owes a Keepalive, the
@@ -343,7 +342,6 @@ func TestR1ThatIsDropped(t *testing.T) {
 	w.lost = nil
 	w, a, _, _, r1, _, _ := exchange(t)
 	silent(t, a.sendRaw(r1.Src, r1.Dst, r1.Payload), engine.ReasonNoContext) // ESTABLISHED: its nonce is forgotten
-	_ = w
 }
 
 // RFC 5533 section 5.5 makes the validator a MUST in R1 and says nothing about a receiver: the I2 goes without.
@@ -362,7 +360,7 @@ func TestR1WithoutValidator(t *testing.T) {
 // Validator option matches the validator the host would have computed for the ULID, locators, Responder Nonce, Initiator
 // Nonce, and FII. [...] If any of the above verifications fail, then the host silently discards the message".
 func TestI2WithoutGoodValidator(t *testing.T) {
-	w, a, b, i1, r1, i2, _ := exchange(t)
+	w, a, b, i1, _, i2, _ := exchange(t)
 	fresh := w.add("c", engine.Config{}, b.locs)
 	fresh.take()
 	// Its own validator for the same I1.
@@ -408,7 +406,6 @@ func TestI2WithoutGoodValidator(t *testing.T) {
 	// Too old.
 	w.now = w.now.Add(time.Minute)
 	silent(t, w.add("d", engine.Config{}, b.locs).send(a.addr(0), b.addr(0), good()), engine.ReasonStaleNonce)
-	_ = r1
 }
 
 // responder gives a host that waits for an I2, and the I2 it waits for.
@@ -666,7 +663,7 @@ func TestContextConfusion(t *testing.T) {
 
 // The same tag of another peer is no confusion: 47 bits are each host's own.
 func TestEqualTagsOfDifferentPeers(t *testing.T) {
-	w, a, b := established(t, engine.Config{})
+	w, _, b := established(t, engine.Config{})
 	c := w.add("c", engine.Config{}, plain("2001:db8:c1::1"))
 	r1 := messages[*wire.R1](t, b.send(c.addr(0), b.addr(0), &wire.I1{InitiatorTag: b.only().TagPeer, InitNonce: 1}))[0]
 	b.send(c.addr(0), b.addr(0), &wire.I2{
@@ -675,7 +672,6 @@ func TestEqualTagsOfDifferentPeers(t *testing.T) {
 	if n := len(b.e.Contexts()); n != 2 {
 		t.Errorf("%d contexts", n)
 	}
-	_ = a
 }
 
 // RFC 5533 section 7.8: "it makes sense for the host to remember not to try again to establish a context with that ULID."
@@ -779,5 +775,36 @@ func TestNoSupport(t *testing.T) {
 			}
 			silent(t, acts, engine.ReasonICMP)
 		})
+	}
+}
+
+// A plain ULID is announced alone, so an exchange for it on another address of the host would make a context whose path the
+// peer does not know.
+func TestExchangeOnUnannouncedAddress(t *testing.T) {
+	w := newWorld(t)
+	a := w.add("a", engine.Config{}, plain("2001:db8:a1::1"))
+	b := w.add("b", engine.Config{}, plain("2001:db8:b1::1", "2001:db8:b2::1"))
+	option := wire.Options{ULIDs: &wire.ULIDPairOption{Sender: a.addr(0), Receiver: b.addr(0)}}
+	silent(t, b.send(a.addr(0), b.addr(1), &wire.I1{InitiatorTag: 1, Options: option}), engine.ReasonNotLocal)
+	if acts := b.send(a.addr(0), b.addr(0), &wire.I1{InitiatorTag: 1, Options: option}); sent(t, acts) != "R1" {
+		t.Errorf("%s", kinds(acts))
+	}
+}
+
+// An R2 that answers the I1 of an established peer tells it all our locators, so payload to any of them must be taken.
+func TestR2OfEstablishedTellsNewLocators(t *testing.T) {
+	w, _, b, i1, _, _, _ := exchange(t)
+	b.setLocators(locators(t, "b", "2001:db8:b1::/64", "2001:db8:b2::/64", "2001:db8:b3::/64"))
+	w.settle()
+	acts := b.sendRaw(i1.Src, i1.Dst, i1.Payload)
+	p := pick[engine.ProgramContext](acts)
+	if len(p) != 1 || len(p[0].LocatorsLocal) != 3 {
+		t.Errorf("%s: %+v", kinds(acts), p)
+	}
+	if r2 := messages[*wire.R2](t, acts); len(r2) != 1 || len(r2[0].Locators.Locators) != 3 {
+		t.Errorf("%+v", r2)
+	}
+	if n := len(b.only().LocatorsLocal); n != 3 {
+		t.Errorf("%d local locators", n)
 	}
 }

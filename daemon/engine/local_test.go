@@ -160,7 +160,7 @@ func TestBadLocalLocators(t *testing.T) {
 
 // A local locator that came after the exchange is for later exchanges: the peer has not accepted it (RFC 5533 section 10.5).
 func TestNewLocalLocatorIsNotUsedYet(t *testing.T) {
-	w, a, b := established(t, engine.Config{})
+	w, a, _ := established(t, engine.Config{})
 	all := locators(t, "a", "2001:db8:a1::/64", "2001:db8:a2::/64", "2001:db8:a3::/64")
 	a.setLocators(all)
 	w.lost = func(engine.SendPacket) bool { return true }
@@ -178,5 +178,4 @@ func TestNewLocalLocatorIsNotUsedYet(t *testing.T) {
 	if n := len(c.only().LocatorsPeer); n != 3 {
 		t.Errorf("a new context knows %d locators", n)
 	}
-	_ = b
 }

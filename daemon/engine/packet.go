@@ -52,11 +52,11 @@ func (e *Engine) onPacket(now time.Time, p PacketIn) {
 		e.onI2bis(now, p, m)
 	case *wire.UpdateRequest:
 		if c := e.receiver(now, p, m.ReceiverTag); c != nil {
-			e.drop(p, ReasonNotImplemented, "update request")
+			e.onUpdateRequest(now, p, c, m)
 		}
 	case *wire.UpdateAck:
 		if c := e.receiver(now, p, m.ReceiverTag); c != nil {
-			e.drop(p, ReasonNoContext, "no update request was sent")
+			e.drop(p, ReasonNotAsked, "no update request was sent")
 		}
 	case *wire.Keepalive:
 		if c := e.receiver(now, p, m.ReceiverTag); c != nil {

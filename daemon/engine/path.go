@@ -49,7 +49,7 @@ func (e *Engine) reapDo(now time.Time, c *context, acts []reap.Action) {
 // setCandidates tells REAP what it may probe: those announced local locators that are there now, and verified locators of
 // the peer that are not ours.
 func (e *Engine) setCandidates(now time.Time, c *context) {
-	var local, peer []netip.Addr
+	var local, peer, broken []netip.Addr
 	for _, l := range c.Local.Locators {
 		if e.own.Has(l.Addr) {
 			local = append(local, l.Addr)
@@ -59,8 +59,11 @@ func (e *Engine) setCandidates(now time.Time, c *context) {
 		if l.Verified && !e.own.Has(l.Addr) {
 			peer = append(peer, l.Addr)
 		}
+		if l.Broken {
+			broken = append(broken, l.Addr)
+		}
 	}
-	e.reapDo(now, c, c.reap.SetCandidates(now, local, peer))
+	e.reapDo(now, c, c.reap.SetCandidates(now, local, peer, broken))
 }
 
 // onContextGone gives the kernel back what somebody else took from it.

@@ -159,7 +159,7 @@ func TestNoREAPBeforeEstablished(t *testing.T) {
 // RFC 5533 section 12.4: "Verify that the IPv6 Source Address field is part of Ls(peer) and that the IPv6 Destination Address
 // field is part of Ls(local). If not, send an R1bis message."
 func TestForeignLocators(t *testing.T) {
-	_, a, b := established(t, engine.Config{})
+	_, _, b := established(t, engine.Config{})
 	foreign := netip.MustParseAddr("2001:db8:666::1")
 	tag := b.only().TagLocal
 	before := b.only()
@@ -176,13 +176,12 @@ func TestForeignLocators(t *testing.T) {
 	if d := cmp.Diff(before, b.only(), cmp.Comparer(sameAddr)); d != "" {
 		t.Error(d)
 	}
-	_ = a
 }
 
 // RFC 5534 section 3.1: "If a node loses the address it is currently using for communications, another address must replace
 // it." That takes no Send Timeout.
 func TestLocalLocatorGone(t *testing.T) {
-	w, a, b := established(t, engine.Config{})
+	w, a, _ := established(t, engine.Config{})
 	all := a.locs
 	a.setLocators(all[1:])
 	w.advance(time.Second)
@@ -201,12 +200,11 @@ func TestLocalLocatorGone(t *testing.T) {
 	if acts := a.take(); len(pick[engine.ReapChanged](acts)) != 0 {
 		t.Errorf("%s", kinds(acts))
 	}
-	_ = b
 }
 
 // Without any address there is nothing to probe from; the first that comes back is tried at once.
 func TestAllLocalLocatorsGone(t *testing.T) {
-	w, a, b := established(t, engine.Config{})
+	w, a, _ := established(t, engine.Config{})
 	all := a.locs
 	a.setLocators(nil)
 	a.take()
@@ -218,7 +216,6 @@ func TestAllLocalLocatorsGone(t *testing.T) {
 	if s := a.only(); s.Current.Local != all[1].Addr || s.Reap != reap.Operational {
 		t.Errorf("%v on %v", s.Reap, s.Current)
 	}
-	_ = b
 }
 
 // No locator of a peer is a destination unless it was verified, and none that is ours.
@@ -243,14 +240,13 @@ func TestPeerLocatorThatIsOurs(t *testing.T) {
 
 // An operator's question is answered with the path in use where that works.
 func TestProbeContext(t *testing.T) {
-	w, a, b := established(t, engine.Config{})
+	w, a, _ := established(t, engine.Config{})
 	before := a.only().Current
 	a.handle(engine.ProbeContext{Tag: a.only().TagLocal})
 	w.settle()
 	if s := a.only(); s.Reap != reap.Operational || s.Current != before || s.ProbesSent != 2 || s.ProbesReceived != 1 {
 		t.Errorf("%+v", s)
 	}
-	_ = b
 }
 
 // The xfrm states of a context are the truth; when somebody removes them, they come back.
@@ -299,14 +295,6 @@ func TestTeardown(t *testing.T) {
 	if acts := a.handle(engine.DeleteContext{Tag: a.only().TagLocal}); kinds(acts) != "StateChanged" || !a.e.Deadline().IsZero() {
 		t.Errorf("%s", kinds(acts))
 	}
-}
-
-// RFC 5533 section 10 is not here yet, but what it would need is checked, and nothing is changed.
-func TestUpdateRequestIsNotImplemented(t *testing.T) {
-	_, a, b := established(t, engine.Config{})
-	tag := b.only().TagLocal
-	silent(t, b.send(a.addr(0), b.addr(0), &wire.UpdateRequest{ReceiverTag: tag}), engine.ReasonNotImplemented)
-	silent(t, b.send(a.addr(0), b.addr(0), &wire.UpdateAck{ReceiverTag: tag}), engine.ReasonNoContext)
 }
 
 // Hosts that share nothing but luck do not act alike; a host with the same seed and the same events does.

@@ -22,6 +22,7 @@ type Snapshot struct {
 	LocatorsPeer      []LocatorInfo
 	GenerationLocal   uint32
 	GenerationPeer    uint32
+	PDSPeer           []byte // the peer's CGA parameters, which its later messages need not repeat
 	Reap              reap.State
 	SendTimeout       time.Duration
 	KeepaliveTimeout  time.Duration

@@ -9,13 +9,14 @@ import (
 	"shim6/daemon/wire"
 )
 
-// A verification is what a Verify action is about and what is to follow it: one of request and r2.
+// A verification is what a Verify action is about and what is to follow it: one of request, r2 and update.
 type verification struct {
 	packet  PacketIn
 	key     contextKey
 	offer   shim6.Offer
 	request *shim6.Request
 	r2      *wire.R2
+	update  *wire.UpdateRequest
 }
 
 // verify asks for the checks of an offer. It comes after everything that costs less: a validator or nonce of ours has come
@@ -40,11 +41,11 @@ func (e *Engine) verify(now time.Time, v *verification) {
 // beingVerified tells whether a retransmission of the same message is being verified.
 func (e *Engine) beingVerified(v *verification) bool {
 	for _, w := range e.verifying {
-		if w.key != v.key || (w.request == nil) != (v.request == nil) {
-			continue
-		}
-		if v.request == nil && w.r2.ResponderTag == v.r2.ResponderTag ||
-			v.request != nil && w.request.Tag == v.request.Tag && w.request.Pair == v.request.Pair {
+		switch {
+		case w.key != v.key:
+		case v.request != nil && w.request != nil && w.request.Tag == v.request.Tag && w.request.Pair == v.request.Pair,
+			v.r2 != nil && w.r2 != nil && w.r2.ResponderTag == v.r2.ResponderTag,
+			v.update != nil && w.update != nil && w.update.ReqNonce == v.update.ReqNonce:
 			return true
 		}
 	}
@@ -66,14 +67,20 @@ func (e *Engine) onVerifyDone(now time.Time, ev VerifyDone) {
 		}
 		return
 	}
-	if v.request != nil {
+	c := e.table.byKey[v.key]
+	switch {
+	case v.request != nil:
 		e.accept(now, v.packet, v.key, *v.request)
 		return
+	case v.update != nil:
+		if c := e.receiver(now, v.packet, v.update.ReceiverTag); c != nil && c.key() == v.key {
+			e.update(now, v.packet, c, v.update, v.offer)
+		}
+		return
 	}
-	c := e.table.byKey[v.key]
 	if c == nil || !c.AwaitsR2(pairOf(v.packet), v.r2) {
 		e.drop(v.packet, ReasonNoContext, "R2")
 		return
 	}
-	e.complete(now, c, v.r2, v.offer)
+	e.complete(now, v.packet, c, v.r2, v.offer)
 }

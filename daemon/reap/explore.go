@@ -29,7 +29,7 @@ func (m *Machine) explore(why string) {
 
 // begin makes ready for a new exploration.
 func (m *Machine) begin() {
-	m.exploration = exploration{queue: order(m.rng, m.local, m.peer, m.current)}
+	m.exploration = exploration{queue: m.order()}
 }
 
 // Expire sends the probe that is due (RFC 5534 section 6.5).
@@ -67,7 +67,7 @@ func (m *Machine) arm(now time.Time) {
 // next takes the next pair of the round; a new round begins when all have been probed.
 func (m *Machine) next() (Pair, bool) {
 	if len(m.queue) == 0 {
-		m.queue = order(m.rng, m.local, m.peer, m.current)
+		m.queue = m.order()
 	}
 	if len(m.queue) == 0 {
 		return Pair{}, false
@@ -111,7 +111,7 @@ func (m *Machine) hurry(p Pair) {
 // whether there are new ones.
 func (m *Machine) recount(before map[Pair]bool) bool {
 	var fresh []Pair
-	for _, p := range order(m.rng, m.local, m.peer, m.current) {
+	for _, p := range m.order() {
 		if !before[p] {
 			fresh = append(fresh, p)
 		}

@@ -79,7 +79,7 @@ func TestExplorationOrder(t *testing.T) {
 	heads := map[reap.Pair]int{}
 	for seed := range byte(30) {
 		b := newBench(seed)
-		b.took(b.SetCandidates(b.now, []netip.Addr{a1, a2}, []netip.Addr{b1, b2, b3}))
+		b.took(b.SetCandidates(b.now, []netip.Addr{a1, a2}, []netip.Addr{b1, b2, b3}, nil))
 		b.took(b.SendTimeoutExpired(b.now, b.epoch))
 		for len(b.pairs) < 12 {
 			b.expire()
@@ -105,6 +105,21 @@ func TestExplorationOrder(t *testing.T) {
 	}
 	if len(heads) != 2 {
 		t.Errorf("first probes %v, want both pairs of the first class", heads)
+	}
+}
+
+// RFC 5533 section 5.15.3: a peer may say of a locator that it is "known not to work"; it is tried when all others were.
+func TestBrokenLocatorsComeLast(t *testing.T) {
+	b := newBench(1)
+	b.took(b.SetCandidates(b.now, []netip.Addr{a1, a2}, []netip.Addr{b1, b2, b3}, []netip.Addr{b2}))
+	b.took(b.SendTimeoutExpired(b.now, b.epoch))
+	for len(b.pairs) < 6 {
+		b.expire()
+	}
+	for i, p := range b.pairs {
+		if (p.Peer == b2) != (i >= 4) {
+			t.Errorf("probe %d on %s", i, pairName(p))
+		}
 	}
 }
 
@@ -146,7 +161,7 @@ func TestCandidatesChange(t *testing.T) {
 	for range 6 {
 		b.expire()
 	}
-	b.took(b.SetCandidates(b.now, []netip.Addr{a2}, []netip.Addr{b1, b2}))
+	b.took(b.SetCandidates(b.now, []netip.Addr{a2}, []netip.Addr{b1, b2}, nil))
 	n := len(b.pairs)
 	for range 8 {
 		b.expire()
@@ -157,7 +172,7 @@ func TestCandidatesChange(t *testing.T) {
 		}
 	}
 	n = len(b.pairs)
-	b.took(b.SetCandidates(b.now, []netip.Addr{a2}, []netip.Addr{b1, b2, b3}))
+	b.took(b.SetCandidates(b.now, []netip.Addr{a2}, []netip.Addr{b1, b2, b3}, nil))
 	if len(b.pairs) != n+1 || b.lastPair() != (reap.Pair{Local: a2, Peer: b3}) {
 		t.Errorf("last probe on %s, want the new pair", pairName(b.lastPair()))
 	}
@@ -168,7 +183,7 @@ func TestCandidatesChange(t *testing.T) {
 
 func TestNoCandidates(t *testing.T) {
 	b := newBench(1)
-	b.took(b.SetCandidates(b.now, nil, []netip.Addr{b1}))
+	b.took(b.SetCandidates(b.now, nil, []netip.Addr{b1}, nil))
 	b.took(b.SendTimeoutExpired(b.now, b.epoch))
 	for range 5 {
 		if b.Deadline().IsZero() {
@@ -179,7 +194,7 @@ func TestNoCandidates(t *testing.T) {
 	if len(b.probes) != 0 {
 		t.Fatalf("probe on %v", b.lastPair())
 	}
-	b.took(b.SetCandidates(b.now, []netip.Addr{a2}, []netip.Addr{b1}))
+	b.took(b.SetCandidates(b.now, []netip.Addr{a2}, []netip.Addr{b1}, nil))
 	if len(b.probes) != 1 {
 		t.Error("the first candidate was not probed at once")
 	}

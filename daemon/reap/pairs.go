@@ -3,7 +3,6 @@
 package reap
 
 import (
-	"math/rand/v2"
 	"net/netip"
 	"slices"
 )
@@ -13,25 +12,30 @@ type Pair struct {
 	Local, Peer netip.Addr
 }
 
-// order lists the pairs of local and peer in the order in which they are to be probed (RFC 5534 section 4.3): pairs that
-// share no address with current, then those that share one, then current itself; random within a class, so that hosts
-// which lose a path together do not all turn to the same other one.
-func order(rng *rand.Rand, local, peer []netip.Addr, current Pair) []Pair {
-	var classes [3][]Pair
-	for _, l := range local {
-		for _, p := range peer {
-			same := 0
-			if l == current.Local {
-				same++
+// order lists the candidate pairs in the order in which they are to be probed (RFC 5534 section 4.3): pairs that share no
+// address with the current one, then those that share one, then the current one; and all that again for
+// addresses to be avoided. The order is random within a class, so that hosts which lose a path together do not all turn to the
+// same other one.
+func (m *Machine) order() []Pair {
+	const kinds = 3
+	var classes [2 * kinds][]Pair
+	for _, l := range m.local {
+		for _, p := range m.peer {
+			class := 0
+			if l == m.current.Local {
+				class++
 			}
-			if p == current.Peer {
-				same++
+			if p == m.current.Peer {
+				class++
 			}
-			classes[same] = append(classes[same], Pair{l, p})
+			if slices.Contains(m.avoid, p) {
+				class += kinds
+			}
+			classes[class] = append(classes[class], Pair{l, p})
 		}
 	}
 	for _, c := range classes {
-		rng.Shuffle(len(c), func(i, j int) { c[i], c[j] = c[j], c[i] })
+		m.rng.Shuffle(len(c), func(i, j int) { c[i], c[j] = c[j], c[i] })
 	}
 	return slices.Concat(classes[:]...)
 }

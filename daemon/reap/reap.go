@@ -47,6 +47,7 @@ type Machine struct {
 
 	current     Pair
 	local, peer []netip.Addr // candidates
+	avoid       []netip.Addr // those of peer that come last
 
 	exploration
 	history history
@@ -155,11 +156,11 @@ func (m *Machine) Explore(now time.Time, why string, currentFirst bool) []Action
 	return m.take()
 }
 
-// SetCandidates tells which addresses may be probed: local ones that may be a source now, and peer ones that are verified.
-// While exploring, pairs that are new are probed at once.
-func (m *Machine) SetCandidates(now time.Time, local, peer []netip.Addr) []Action {
+// SetCandidates tells which addresses may be probed: local ones that may be a source now, and peer ones that are verified,
+// of which those in avoid come last. While exploring, pairs that are new are probed at once.
+func (m *Machine) SetCandidates(now time.Time, local, peer, avoid []netip.Addr) []Action {
 	before := m.pairSet()
-	m.local, m.peer = local, peer
+	m.local, m.peer, m.avoid = local, peer, avoid
 	if m.state != Operational && m.recount(before) {
 		m.probes = 0
 		if m.state == InboundOk {

@@ -41,7 +41,7 @@ type bench struct {
 func newBench(seed byte) *bench {
 	m := reap.New(rand.New(rand.NewChaCha8([32]byte{seed})), first)
 	b := &bench{Machine: m, now: start, nonce: 1000}
-	b.took(m.SetCandidates(b.now, []netip.Addr{a1, a2}, []netip.Addr{b1, b2}))
+	b.took(m.SetCandidates(b.now, []netip.Addr{a1, a2}, []netip.Addr{b1, b2}, nil))
 	b.took(m.Sync())
 	return b
 }

@@ -19,8 +19,14 @@ type Changed struct {
 	Why      string
 }
 
-// Updated tells that a context which stays in its state has new data of the peer: context tag, locators, timeout.
+// Updated tells that a context which stays in its state takes part in an exchange of the peer: the peer's context tag,
+// locators and timeout may be new, and so may be what is announced of our locators.
 type Updated struct{}
+
+// Relocated tells that an Update Request changed what is known about the peer's locators.
+type Relocated struct{}
+
+func (Relocated) action() {}
 
 func (Send) action()    {}
 func (Changed) action() {}

@@ -71,6 +71,7 @@ type Context struct {
 	FII               uint32
 	TagLocal, TagPeer wire.ContextTag
 	Local, Peer       LocatorSet
+	PDSPeer           []byte        // that the peer gave last; nil for none
 	Exchange          LocatorPair   // of the last exchange: where its messages went
 	InitNonce         uint32        // ours, where we are the initiator
 	KeepaliveTimeout  time.Duration // that the peer asked for, zero for none
@@ -111,6 +112,7 @@ func New(p Params) *Context {
 type Restored struct {
 	TagLocal, TagPeer wire.ContextTag
 	Local, Peer       LocatorSet
+	PDSPeer           []byte
 	Exchange          LocatorPair
 	KeepaliveTimeout  time.Duration
 	Since             time.Time
@@ -121,7 +123,7 @@ func Restore(p Params, r Restored) *Context {
 	c := New(p)
 	c.TagLocal, c.TagPeer = r.TagLocal, r.TagPeer
 	c.Local, c.Peer = r.Local, r.Peer
-	c.Exchange = r.Exchange
+	c.PDSPeer, c.Exchange = r.PDSPeer, r.Exchange
 	c.KeepaliveTimeout = r.KeepaliveTimeout
 	c.Since = r.Since
 	c.state = StateEstablished

@@ -37,6 +37,10 @@ func (c *Context) AnswersI1(pair LocatorPair, m *wire.I1) bool {
 
 // I1 answers an I1 with an R2 (RFC 5533 section 7.9). The context tag of the I1 is not learned.
 func (c *Context) I1(pair LocatorPair, m *wire.I1, own *Announcement) []Action {
+	if c.state == StateEstablished {
+		c.Local = own.Set
+		c.do(Updated{})
+	}
 	c.sendR2(pair, m.InitNonce, own)
 	return c.take()
 }
@@ -74,6 +78,7 @@ type Request struct {
 // Accept takes over what a Request says and answers it with an R2 (RFC 5533 sections 7.13 and 7.20). TagLocal must be set.
 func (c *Context) Accept(now time.Time, r Request, own *Announcement) []Action {
 	c.learn(r.Tag, r.Offer)
+	c.Local = own.Set
 	switch c.state {
 	case StateI2Sent, StateI2bisSent:
 		c.do(Updated{})
@@ -91,7 +96,8 @@ func (c *Context) Accept(now time.Time, r Request, own *Announcement) []Action {
 
 // Accepted tells whether the context is what accepting a Request made it, so that it needs no new check.
 func (c *Context) Accepted(r Request) bool {
-	return c.state == StateEstablished && c.TagPeer == r.Tag && c.digest == r.Offer.Digest() && c.Peer.Has(r.Pair.Peer)
+	return c.state == StateEstablished && c.TagPeer == r.Tag && c.digest == r.Offer.Digest() &&
+		c.KeepaliveTimeout == r.Offer.Timeout && c.Peer.Has(r.Pair.Peer)
 }
 
 // AwaitsR2 tells whether an R2 that came on a pair answers this context's I1, I2 or I2bis (RFC 5533 section 7.16).
@@ -135,6 +141,9 @@ func (c *Context) learn(tag wire.ContextTag, o Offer) {
 	c.Peer = c.PeerWith(o)
 	c.KeepaliveTimeout = o.Timeout
 	c.digest = o.Digest()
+	if o.PDS != nil {
+		c.PDSPeer = o.PDS
+	}
 }
 
 func (c *Context) sendR2(pair LocatorPair, nonce uint32, own *Announcement) {

@@ -33,6 +33,12 @@ func (s LocatorSet) HasVerified(a netip.Addr) bool {
 	return i >= 0 && s.Locators[i].Verified
 }
 
+// Broken tells whether the peer says of an address that it does not work.
+func (s LocatorSet) Broken(a netip.Addr) bool {
+	i := s.find(a)
+	return i >= 0 && s.Locators[i].Broken
+}
+
 // Overlaps tells whether two sets share a locator.
 func (s LocatorSet) Overlaps(t LocatorSet) bool {
 	return slices.ContainsFunc(s.Locators, func(l Locator) bool { return t.Has(l.Addr) })
@@ -52,6 +58,16 @@ func (s LocatorSet) Addrs() []netip.Addr {
 		as[i] = l.Addr
 	}
 	return as
+}
+
+// listed counts the locators that a list named; they come first.
+func (s LocatorSet) listed() (n int) {
+	for _, l := range s.Locators {
+		if l.Method != 0 {
+			n++
+		}
+	}
+	return n
 }
 
 func (s LocatorSet) find(a netip.Addr) int {

@@ -34,7 +34,7 @@ func NewOffer(o *wire.Options) Offer {
 // A Fault says what is wrong with an Offer before any cryptography; it is fit to name a counter.
 type Fault string
 
-// The faults. The last three are those of one locator.
+// The faults.
 const (
 	FaultNone             Fault = ""
 	FaultEmptyList        Fault = "empty-locator-list"
@@ -43,12 +43,14 @@ const (
 	FaultLocatorAddress   Fault = "bad-locator-address"
 	FaultLocatorMethod    Fault = "bad-locator-method"
 	FaultDuplicateLocator Fault = "duplicate-locator"
+	FaultGeneration       Fault = "preferences-generation" // preferences of another list
+	FaultPreferenceCount  Fault = "preferences-count"      // more or fewer preferences than locators
 )
 
 // Faults lists every Fault but FaultNone.
 var Faults = []Fault{
 	FaultEmptyList, FaultTooManyLocators, FaultListWithoutPDS, FaultLocatorAddress, FaultLocatorMethod,
-	FaultDuplicateLocator,
+	FaultDuplicateLocator, FaultGeneration, FaultPreferenceCount,
 }
 
 // Check looks for what makes the offer useless whatever its proofs are. Locator is the index of the locator at fault, -1
@@ -92,7 +94,7 @@ func (o Offer) Names(a netip.Addr) bool {
 	return o.List != nil && slices.ContainsFunc(o.List.Locators, func(l wire.Locator) bool { return l.Addr == a })
 }
 
-// Digest gives equal values for equal offers only.
+// Digest gives equal values only for offers of equal list, parameters and signature.
 func (o Offer) Digest() Digest {
 	h := sha256.New()
 	num := func(n uint64) { h.Write(binary.BigEndian.AppendUint64(nil, n)) }
@@ -111,7 +113,6 @@ func (o Offer) Digest() Digest {
 		num(uint64(len(b)))
 		h.Write(b)
 	}
-	num(uint64(o.Timeout))
 	return Digest(h.Sum(nil))
 }
 

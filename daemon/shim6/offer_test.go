@@ -100,18 +100,17 @@ func TestOfferDigest(t *testing.T) {
 		t.Fatal("equal offers differ")
 	}
 	for name, change := range map[string]func(o *shim6.Offer){
-		"generation":  func(o *shim6.Offer) { o.List.Generation++ },
-		"method":      func(o *shim6.Offer) { o.List.Locators[1].Method = 1 },
-		"address":     func(o *shim6.Offer) { o.List.Locators[1].Addr = b1 },
-		"order":       func(o *shim6.Offer) { o.List = list(2, a2, a1) },
-		"fewer":       func(o *shim6.Offer) { o.List = list(2, a1) },
-		"no list":     func(o *shim6.Offer) { o.List = nil },
-		"empty list":  func(o *shim6.Offer) { o.List = list(2) },
-		"PDS":         func(o *shim6.Offer) { o.PDS = []byte{1, 3} },
-		"boundary":    func(o *shim6.Offer) { o.PDS, o.Signature = []byte{1, 2, 3}, nil },
-		"signature":   func(o *shim6.Offer) { o.Signature = []byte{4} },
-		"no proof":    func(o *shim6.Offer) { o.PDS, o.Signature = nil, nil },
-		"the timeout": func(o *shim6.Offer) { o.Timeout = 0 },
+		"generation": func(o *shim6.Offer) { o.List.Generation++ },
+		"method":     func(o *shim6.Offer) { o.List.Locators[1].Method = 1 },
+		"address":    func(o *shim6.Offer) { o.List.Locators[1].Addr = b1 },
+		"order":      func(o *shim6.Offer) { o.List = list(2, a2, a1) },
+		"fewer":      func(o *shim6.Offer) { o.List = list(2, a1) },
+		"no list":    func(o *shim6.Offer) { o.List = nil },
+		"empty list": func(o *shim6.Offer) { o.List = list(2) },
+		"PDS":        func(o *shim6.Offer) { o.PDS = []byte{1, 3} },
+		"boundary":   func(o *shim6.Offer) { o.PDS, o.Signature = []byte{1, 2, 3}, nil },
+		"signature":  func(o *shim6.Offer) { o.Signature = []byte{4} },
+		"no proof":   func(o *shim6.Offer) { o.PDS, o.Signature = nil, nil },
 	} {
 		o := base()
 		change(&o)

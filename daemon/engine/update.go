@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: MIT
+
+package engine
+
+import (
+	"time"
+
+	"shim6/daemon/shim6"
+	"shim6/daemon/wire"
+)
+
+// onUpdateRequest is RFC 5533 section 10.4.
+func (e *Engine) onUpdateRequest(now time.Time, p PacketIn, c *context, m *wire.UpdateRequest) {
+	offer := c.UpdateOffer(m)
+	switch {
+	case !e.checkUpdate(now, p, c, m, offer):
+	case offer.NeedsVerification() && !c.Known(offer):
+		e.verify(now, &verification{packet: p, key: c.key(), offer: offer, update: m})
+	default:
+		e.apply(now, c, c.Update(pairOf(p), m, offer))
+	}
+}
+
+// update takes over a verified Update Request, unless the context has become another since it came.
+func (e *Engine) update(now time.Time, p PacketIn, c *context, m *wire.UpdateRequest, offer shim6.Offer) {
+	if e.checkUpdate(now, p, c, m, offer) {
+		e.apply(now, c, c.Update(pairOf(p), m, offer))
+	}
+}
+
+func (e *Engine) checkUpdate(now time.Time, p PacketIn, c *context, m *wire.UpdateRequest, offer shim6.Offer) bool {
+	r, ok := c.CheckUpdate(m, offer)
+	if !ok {
+		e.drop(p, Reason(r.Fault), "")
+		if r.Reply {
+			e.sendError(now, p, r.Code, r.Pointer)
+		}
+	}
+	return ok
+}
+
+// relocate makes kernel and REAP follow an Update Request. Where the peer gave up its current locator, or says that it is
+// broken, another one is looked for; until it is found, payload keeps to the old one (RFC 5533 section 10.4).
+func (e *Engine) relocate(now time.Time, c *context) {
+	e.program(c)
+	e.setCandidates(now, c)
+	e.reapDo(now, c, c.reap.ControlReceived(now))
+	current := c.reap.Current().Peer
+	switch {
+	case !c.Peer.HasVerified(current):
+		e.reapDo(now, c, c.reap.Explore(now, "peer locator gone", false))
+	case c.Peer.Broken(current):
+		e.reapDo(now, c, c.reap.Explore(now, "peer locator broken", false))
+	}
+}
