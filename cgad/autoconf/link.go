@@ -32,6 +32,8 @@ type link struct {
 	overfull  time.Time // when routers were solicited because there were too many
 	reported  map[Kind]time.Time
 
+	overfullBefore time.Time // the time before that
+
 	solicited int  // solicitations sent since the link came up
 	heard     bool // a default router has answered since
 	solicit   time.Time

@@ -19,8 +19,8 @@ const (
 	strangerBurst = 40
 )
 
-// When a link has too many routers they are solicited, not more often than overfullPause; those that have not answered
-// after overfullAnswer make room for others.
+// When a link has too many routers they are solicited, not more often than overfullPause; those that have answered neither
+// the last time nor the time before, overfullAnswer ago, make room for others.
 const (
 	overfullPause  = time.Minute
 	overfullAnswer = 10 * time.Second
@@ -111,22 +111,22 @@ func (a *Autoconf) newRouter(now time.Time, l *link, addr netip.Addr, adv *ra.Ad
 	return r
 }
 
-// evict drops the router that has been silent the longest, if it did not answer a solicitation. A flood of routers that do
-// not exist fills the table but once, and not for long; those that exist answer and stay.
+// evict drops the router that has been silent the longest, if it did not answer two solicitations. A flood of routers that
+// do not exist fills the table but once, and not for long; those that exist answer and stay.
 func (a *Autoconf) evict(now time.Time, l *link) bool {
 	if l.overfull.IsZero() || now.Sub(l.overfull) >= overfullPause {
-		l.overfull = now
+		l.overfullBefore, l.overfull = l.overfull, now
 		if l.canSolicit() {
 			a.do(Solicit{l.index})
 		}
 		return false
 	}
-	if now.Sub(l.overfull) < overfullAnswer {
+	if l.overfullBefore.IsZero() || now.Sub(l.overfull) < overfullAnswer {
 		return false
 	}
 	var oldest *router
 	for _, r := range l.routers {
-		if r.heard.After(l.overfull) {
+		if !r.heard.Before(l.overfullBefore) {
 			continue
 		}
 		if oldest == nil || r.heard.Before(oldest.heard) || r.heard.Equal(oldest.heard) && r.addr.Less(oldest.addr) {

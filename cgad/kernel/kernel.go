@@ -66,18 +66,15 @@ func (k *Kernel) Apply(action autoconf.Action) error {
 	case autoconf.Deprecate:
 		return deprecate(x.Link, x.Addr)
 	case autoconf.AddRoute:
-		if err := addRoute(x.Route); err != nil {
-			return err
-		}
+		// Noted even if it fails: the next full audit misses it, and it is tried again.
 		k.routes[x.Route] = true
+		return addRoute(x.Route)
 	case autoconf.DeleteRoute:
 		delete(k.routes, x.Route)
 		return deleteRoute(x.Route)
 	case autoconf.AddRule:
-		if err := k.addRule(x.Rule); err != nil {
-			return err
-		}
 		k.rules[x.Rule] = true
+		return k.addRule(x.Rule)
 	case autoconf.DeleteRule:
 		delete(k.rules, x.Rule)
 		return k.deleteRule(x.Rule)
@@ -85,10 +82,8 @@ func (k *Kernel) Apply(action autoconf.Action) error {
 		return k.settings.manage(x.Link)
 	case autoconf.Release:
 		return k.settings.release(x.Link)
-	default:
-		return fmt.Errorf("action %T is not for the kernel", action)
 	}
-	return nil
+	return fmt.Errorf("action %T is not for the kernel", action)
 }
 
 // unless drops an error that is one of those.

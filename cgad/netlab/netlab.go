@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
 )
 
 // Main runs the tests in a new network namespace, and in a new user namespace so that it takes no privilege. It returns
@@ -42,6 +43,7 @@ func Main(m *testing.M) int {
 // on Far, so nothing but the test speaks there.
 type Link struct {
 	Host, Far netlink.Link
+	fd        int // packet socket on Far
 }
 
 // NewLink makes a link with both ends up and waits for the host's link-local address, which takes the kernel a duplicate
@@ -60,6 +62,8 @@ func NewLink(t testing.TB, host, far string) *Link {
 			t.Fatal(err)
 		}
 	}
+	l.fd = socket(t, l.Far.Attrs().Index) // not before it is up: the first write would fail
+	t.Cleanup(func() { unix.Close(l.fd) })
 	Wait(t, "a link-local address on "+host, func() bool {
 		for _, a := range Addresses(t, l.Host) {
 			if a.IP.IsLinkLocalUnicast() && a.Flags&syscall.IFA_F_TENTATIVE == 0 {

@@ -119,9 +119,7 @@ func socket(t testing.TB, link int) int {
 // Send puts a packet onto the link from its far end.
 func (l *Link) Send(t testing.TB, p Packet) {
 	t.Helper()
-	fd := socket(t, l.Far.Attrs().Index)
-	defer unix.Close(fd)
-	if _, err := unix.Write(fd, p.frame(l.Far.Attrs().HardwareAddr)); err != nil {
+	if _, err := unix.Write(l.fd, p.frame(l.Far.Attrs().HardwareAddr)); err != nil {
 		t.Fatalf("send on %s: %v", l.Far.Attrs().Name, err)
 	}
 }
