@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: MIT
+
+// Command cgad gives a host with several providers cryptographically generated addresses (RFC 3972, RFC 5535) in the
+// prefixes that routers advertise, and routes the packets of each prefix to a router that advertised it. shim6d uses the
+// addresses as locators.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/spf13/cobra"
+
+	"shim6/cgad/config"
+	"shim6/internal/buildinfo"
+)
+
+const (
+	exitOK    = 0
+	exitFail  = 1 // it could not be done
+	exitUsage = 2 // the command line or the configuration is wrong
+)
+
+// A program is one run of cgad.
+type program struct {
+	stdout, stderr io.Writer
+	configPath     string
+	check, json    bool
+	socket, keys   string
+	started        bool // the command line was understood
+}
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	p := &program{stdout: os.Stdout, stderr: os.Stderr}
+	code := p.run(ctx, os.Args[1:])
+	stop()
+	os.Exit(code)
+}
+
+func (p *program) run(ctx context.Context, args []string) int {
+	root := p.command()
+	root.SetArgs(args)
+	err := root.ExecuteContext(ctx)
+	if err == nil {
+		return exitOK
+	}
+	fmt.Fprintf(p.stderr, "cgad: error: %v\n", err)
+	if hint := hint(err); hint != "" {
+		fmt.Fprintf(p.stderr, "hint: %s\n", hint)
+	}
+	var wrong configError
+	if !p.started || errors.As(err, &wrong) {
+		return exitUsage
+	}
+	return exitFail
+}
+
+// A configError is a configuration that is wrong.
+type configError struct{ error }
+
+func (e configError) Unwrap() error { return e.error }
+
+func hint(err error) string {
+	switch {
+	case errors.Is(err, syscall.EPERM), errors.Is(err, fs.ErrPermission):
+		return "cgad needs root, or CAP_NET_ADMIN and CAP_NET_RAW with access to the key directory"
+	case errors.Is(err, syscall.ECONNREFUSED), errors.Is(err, errNotRunning):
+		return "is it running? systemctl status cgad"
+	}
+	return ""
+}
+
+// command is the command line.
+func (p *program) command() *cobra.Command {
+	root := &cobra.Command{
+		Use:   "cgad",
+		Short: "configure cryptographically generated addresses from Router Advertisements",
+		Example: `  cgad --check
+  cgad init
+  cgad status --json`,
+		Version:       buildinfo.Version(),
+		SilenceErrors: true,
+		SilenceUsage:  true,
+		Args:          cobra.NoArgs,
+		RunE:          p.start(p.daemon),
+	}
+	root.SetOut(p.stdout)
+	root.SetErr(p.stderr)
+	root.SetVersionTemplate("cgad {{.Version}}\n")
+	root.CompletionOptions.HiddenDefaultCmd = true
+	root.PersistentFlags().StringVar(&p.configPath, "config", "", "configuration `file` (default "+config.DefaultPath+", which need not exist)")
+	root.Flags().BoolVar(&p.check, "check", false, "check the configuration and the keys that it names, then exit")
+
+	run := &cobra.Command{Use: "run", Short: "run the daemon; what cgad does without a command", Args: cobra.NoArgs, RunE: p.start(p.daemon)}
+	run.Flags().BoolVar(&p.check, "check", false, "check the configuration and the keys that it names, then exit")
+
+	initialize := &cobra.Command{
+		Use:   "init",
+		Short: "make a key and its parameters if there are none",
+		Long: `Make an RSA key of 2048 bits and CGA parameters with Sec 1 in the key
+directory if it has no key. Existing files are never changed.`,
+		Args: cobra.NoArgs,
+		RunE: p.start(p.initialize),
+	}
+	initialize.Flags().StringVar(&p.keys, "keys", "", "key `directory` in place of that of the configuration")
+
+	status := &cobra.Command{Use: "status", Short: "show interfaces, routers, addresses and rules", Args: cobra.NoArgs, RunE: p.start(p.status)}
+	status.Flags().BoolVar(&p.json, "json", false, "print JSON")
+	status.Flags().StringVar(&p.socket, "socket", "", "`path` of the socket in place of that of the configuration")
+
+	root.AddCommand(run, initialize, status)
+	return root
+}
+
+// start notes that the command line was understood.
+func (p *program) start(f func(context.Context) error) func(*cobra.Command, []string) error {
+	return func(cmd *cobra.Command, _ []string) error {
+		p.started = true
+		return f(cmd.Context())
+	}
+}
+
+// load reads the configuration. A file that was named must exist.
+func (p *program) load() (*config.Config, error) {
+	path, must := p.configPath, true
+	if path == "" {
+		path, must = config.DefaultPath, false
+	}
+	c, err := config.Load(path, must)
+	if err != nil {
+		return nil, configError{err}
+	}
+	return c, nil
+}
