@@ -44,6 +44,16 @@ func ReplaceParams(path string, p *Params) error {
 	return writeFile(path, p.Marshal(), os.Rename)
 }
 
+// WriteFile makes a file, mode 0600, with the octets of b. It never overwrites, as WriteParams.
+func WriteFile(path string, b []byte) error {
+	return writeFile(path, b, linkNew)
+}
+
+// ReplaceFile is WriteFile, but puts the file in the place of one that may exist; a failed call leaves the old one.
+func ReplaceFile(path string, b []byte) error {
+	return writeFile(path, b, os.Rename)
+}
+
 func readFile(path string) ([]byte, os.FileMode, error) {
 	// O_NONBLOCK keeps a FIFO under that name from blocking the caller for ever.
 	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)

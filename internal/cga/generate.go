@@ -161,7 +161,7 @@ func (s *Search) field() (search.Field, error) {
 	case FieldModifier:
 		return search.Field{}, nil
 	case FieldNonce:
-		if o.Nonce && isNonce(p.PublicKey) {
+		if o.Nonce && IsNonce(p.PublicKey) {
 			if f, ok := search.FreeField(offKey+nonceFirst+1, offKey+nonceLast); ok {
 				return f, nil
 			}

@@ -185,7 +185,7 @@ func TestGenerateInNonce(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !isNonce(p.PublicKey) || string(p.PublicKey) == string(o.PublicKey) && p.Modifier == s.Start().Modifier {
+	if !IsNonce(p.PublicKey) || string(p.PublicKey) == string(o.PublicKey) && p.Modifier == s.Start().Modifier {
 		t.Errorf("nonce %x, modifier %x", p.PublicKey, p.Modifier)
 	}
 	if string(p.PublicKey[:40]) != string(o.PublicKey[:40]) || p.Prefix != set[1] {

@@ -30,11 +30,65 @@ func LoadPrivateKey(path string) (*rsa.PrivateKey, error) {
 // WriteKey makes a PKCS#8 PEM file, mode 0600, with key. It never overwrites: an existing file gives an error that is
 // os.ErrExist. A failed call leaves no file.
 func WriteKey(path string, key *rsa.PrivateKey) error {
-	der, err := x509.MarshalPKCS8PrivateKey(key)
+	b, err := MarshalKey(key)
 	if err != nil {
 		return fmt.Errorf("%s: %w", path, err)
 	}
-	return writeFile(path, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}), linkNew)
+	return writeFile(path, b, linkNew)
+}
+
+// MarshalKey gives the contents of the file that WriteKey makes.
+func MarshalKey(key *rsa.PrivateKey) ([]byte, error) {
+	der, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		return nil, err
+	}
+	return pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}), nil
+}
+
+// LoadPublicKey reads the SubjectPublicKeyInfo of a PEM file with a certificate or a public key, octet by octet as it is
+// there. Keys that ParsePublicKey refuses give its error. The private key may stay where it is.
+func LoadPublicKey(path string) ([]byte, error) {
+	b, _, err := readFile(path)
+	if err != nil {
+		return nil, err
+	}
+	spki, err := parsePublicKeyFile(b)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	return spki, nil
+}
+
+func parsePublicKeyFile(b []byte) ([]byte, error) {
+	for {
+		var block *pem.Block
+		if block, b = pem.Decode(b); block == nil {
+			return nil, errors.New("no PEM certificate or public key in the file")
+		}
+		spki := block.Bytes
+		switch block.Type {
+		case "CERTIFICATE":
+			c, err := x509.ParseCertificate(block.Bytes)
+			if err != nil {
+				return nil, fmt.Errorf("%w: %w", ErrKey, err)
+			}
+			spki = c.RawSubjectPublicKeyInfo
+		case "PUBLIC KEY":
+		case "RSA PUBLIC KEY":
+			pub, err := x509.ParsePKCS1PublicKey(block.Bytes)
+			if err != nil {
+				return nil, fmt.Errorf("%w: %w", ErrKey, err)
+			}
+			return MarshalPublicKey(pub)
+		case "PRIVATE KEY", "RSA PRIVATE KEY", "ENCRYPTED PRIVATE KEY", "OPENSSH PRIVATE KEY":
+			return nil, errors.New("the file holds a private key, not a certificate or public key")
+		default:
+			continue
+		}
+		_, err := ParsePublicKey(spki)
+		return spki, err
+	}
 }
 
 var errEncrypted = errors.New("the key is encrypted, remove the passphrase with openssl pkey first")

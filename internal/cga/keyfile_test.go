@@ -10,6 +10,7 @@ import (
 	"crypto/x509"
 	"encoding/pem"
 	"fmt"
+	"math/big"
 	"os"
 	"path/filepath"
 	"strings"
@@ -135,5 +136,52 @@ func TestLoadPrivateKeyRefuses(t *testing.T) {
 		if key != nil || err == nil || !strings.Contains(err.Error(), tt.want) || !strings.Contains(err.Error(), path) {
 			t.Errorf("%s: got %v, want %q", tt.name, err, tt.want)
 		}
+	}
+}
+
+// RFC 3972 section 3: the key is hashed as it was encoded, so a certificate gives the octets that stand in it.
+func TestLoadPublicKey(t *testing.T) {
+	key := signer(t)
+	short := shortKey(t)
+	ec, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	certificate := func(pub, priv any) string {
+		der, err := x509.CreateCertificate(rand.Reader, &x509.Certificate{SerialNumber: big.NewInt(1)}, &x509.Certificate{}, pub, priv)
+		return pemText(t, "CERTIFICATE", der, err)
+	}
+	ecKey, err := x509.MarshalPKIXPublicKey(&ec.PublicKey)
+	ecText := pemText(t, "PUBLIC KEY", ecKey, err)
+	path := filepath.Join(t.TempDir(), "site.pem")
+	for _, tt := range []struct{ name, text, want string }{
+		{"certificate", certificate(&key.PublicKey, key), ""},
+		{"chain", certificate(&key.PublicKey, key) + certificate(&ec.PublicKey, ec), ""},
+		{"public key", pemText(t, "PUBLIC KEY", unhex(signerHex), nil), ""},
+		{"PKCS#1 public key", pemText(t, "RSA PUBLIC KEY", x509.MarshalPKCS1PublicKey(&key.PublicKey), nil), ""},
+		{"parameters first", "-----BEGIN DH PARAMETERS-----\nAAAA\n-----END DH PARAMETERS-----\n" + certificate(&key.PublicKey, key), ""},
+		{"empty", "", "no PEM certificate"},
+		{"private key", signerPEM, "holds a private key"},
+		{"EC certificate", certificate(&ec.PublicKey, ec), "only RSA"},
+		{"EC key", ecText, "only RSA"},
+		{"512 bits", pemText(t, "RSA PUBLIC KEY", x509.MarshalPKCS1PublicKey(&short.PublicKey), nil), "512 bits"},
+		{"512 bits in PKIX", pemText(t, "PUBLIC KEY", unhex(rfcKeyHex), nil), "512 bits"},
+		{"broken certificate", pemText(t, "CERTIFICATE", []byte{0x30, 0}, nil), "unusable key"},
+		{"broken PKCS#1", pemText(t, "RSA PUBLIC KEY", []byte{0x30, 0}, nil), "unusable key"},
+	} {
+		writeText(t, path, tt.text, 0o644)
+		spki, err := LoadPublicKey(path)
+		if tt.want == "" {
+			if err != nil {
+				t.Errorf("%s: %v", tt.name, err)
+				continue
+			}
+			wantOctets(t, tt.name, spki, signerHex)
+		} else if err == nil || !strings.Contains(err.Error(), tt.want) || !strings.Contains(err.Error(), path) {
+			t.Errorf("%s: got %v, want %q", tt.name, err, tt.want)
+		}
+	}
+	if _, err := LoadPublicKey(path + "x"); err == nil {
+		t.Error("read a file that is not there")
 	}
 }

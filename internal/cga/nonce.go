@@ -38,8 +38,8 @@ func NewNonce() []byte {
 	return slices.Concat(nonceHead, b, nonceTail)
 }
 
-// isNonce tells whether a public key field has the form of NewNonce.
-func isNonce(key []byte) bool {
+// IsNonce tells whether a public key field has the form of NewNonce.
+func IsNonce(key []byte) bool {
 	return len(key) == len(nonceHead)+nonceLen+len(nonceTail) && bytes.HasPrefix(key, nonceHead) && bytes.HasSuffix(key, nonceTail) &&
 		key[nonceFirst]&0x80 != 0 && key[nonceLast]&1 != 0
 }

@@ -82,7 +82,7 @@ func TestNewNonce(t *testing.T) {
 	seen := make(map[string]bool)
 	for range 16 {
 		b := NewNonce()
-		if len(b) != 78 || !isNonce(b) {
+		if len(b) != 78 || !IsNonce(b) {
 			t.Fatalf("nonce %x", b)
 		}
 		k, err := x509.ParsePKIXPublicKey(b)
@@ -105,7 +105,7 @@ func TestNewNonce(t *testing.T) {
 	if len(seen) != 16 {
 		t.Errorf("%d nonces in 16 runs", len(seen))
 	}
-	if !isNonce(unhex(nonceKeyHex)) || isNonce(unhex(rawKeyHex)) || isNonce(unhex(rfcKeyHex)) || isNonce(nil) {
+	if !IsNonce(unhex(nonceKeyHex)) || IsNonce(unhex(rawKeyHex)) || IsNonce(unhex(rfcKeyHex)) || IsNonce(nil) {
 		t.Error("another form is taken for a nonce, or a nonce is not")
 	}
 }
