@@ -16,20 +16,25 @@ import (
 	"shim6/internal/cga"
 )
 
-// update makes a's Update Request for b, with these locators, signed.
-func update(t *testing.T, b *host, generation uint32, addrs ...netip.Addr) *wire.UpdateRequest {
+// signed makes a locator list with its signature.
+func signed(t *testing.T, key string, generation uint32, addrs ...netip.Addr) wire.Options {
 	t.Helper()
-	m := &wire.UpdateRequest{ReceiverTag: b.only().TagLocal, ReqNonce: 99}
-	m.Locators = &wire.LocatorList{Generation: generation}
+	o := wire.Options{Locators: &wire.LocatorList{Generation: generation}}
 	for _, a := range addrs {
-		m.Locators.Locators = append(m.Locators.Locators, wire.Locator{Addr: a, Method: wire.VerifyCGA})
+		o.Locators.Locators = append(o.Locators.Locators, wire.Locator{Addr: a, Method: wire.VerifyCGA})
 	}
-	sig, err := cga.Sign(keys()["a"], cga.SignedData(generation, addrs))
+	sig, err := cga.Sign(keys()[key], cga.SignedData(generation, addrs))
 	if err != nil {
 		t.Fatal(err)
 	}
-	m.Signature = sig
-	return m
+	o.Signature = sig
+	return o
+}
+
+// update makes a's Update Request for b, with these locators.
+func update(t *testing.T, b *host, generation uint32, addrs ...netip.Addr) *wire.UpdateRequest {
+	t.Helper()
+	return &wire.UpdateRequest{ReceiverTag: b.only().TagLocal, ReqNonce: 99, Options: signed(t, "a", generation, addrs...)}
 }
 
 // RFC 5533 section 10.4: a verified list replaces the old one, and an Update Acknowledgement with the same nonce goes back. The

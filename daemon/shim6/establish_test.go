@@ -167,10 +167,9 @@ func TestI2bisRetransmission(t *testing.T) {
 	if s := acts[1].(shim6.Send); s.Pair != pair || !reflect.DeepEqual(s.Message, want) {
 		t.Errorf("%+v on %v", s.Message, s.Pair)
 	}
-	now, sent := start, 0
+	sent := 0
 	for c.State() == shim6.StateI2bisSent {
-		now = c.Deadline()
-		for _, a := range c.Expire(now) {
+		for _, a := range c.Expire(c.Deadline()) {
 			if s, ok := a.(shim6.Send); ok && c.State() == shim6.StateI2bisSent {
 				sent++
 				if !reflect.DeepEqual(s.Message, want) {

@@ -96,7 +96,7 @@ func TestOfferDigest(t *testing.T) {
 	base := func() shim6.Offer {
 		return shim6.Offer{List: list(2, a1, a2), PDS: []byte{1, 2}, Signature: []byte{3}, Timeout: time.Second}
 	}
-	if base().Digest() != base().Digest() {
+	if x, y := base(), base(); x.Digest() != y.Digest() {
 		t.Fatal("equal offers differ")
 	}
 	for name, change := range map[string]func(o *shim6.Offer){
