@@ -11,6 +11,7 @@ import (
 	"net/netip"
 	"path"
 	"path/filepath"
+	"reflect"
 	"regexp"
 	"slices"
 	"strings"
@@ -68,6 +69,18 @@ func newRaw(c *Config) raw {
 		Keys: c.Keys, Socket: c.Socket, State: c.State, Sec: int(c.Sec), Routing: c.Routing, TableBase: int64(c.TableBase),
 		Existing: string(c.Existing), OnStop: string(c.OnStop), Log: rawLog(c.Log), Limits: rawLimits(c.Limits),
 	}
+}
+
+// KeyNames returns the names of all keys of a file, those inside others without the name of the outer one.
+func KeyNames() []string {
+	var names []string
+	for _, t := range []reflect.Type{reflect.TypeFor[raw](), reflect.TypeFor[rawSet](), reflect.TypeFor[rawLog](), reflect.TypeFor[rawLimits]()} {
+		for i := range t.NumField() {
+			names = append(names, t.Field(i).Tag.Get("yaml"))
+		}
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
 }
 
 // Parse reads a configuration. Its error joins everything that is wrong, one line each, with the name in front.
