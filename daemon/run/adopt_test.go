@@ -208,19 +208,27 @@ func TestSaverTellsItsErrors(t *testing.T) {
 	}
 }
 
-func TestLock(t *testing.T) {
+func TestLocks(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "sub", "contexts.json")
-	f, err := Lock(path)
-	if err != nil {
-		t.Fatal(err)
+	dir := filepath.Join(t.TempDir(), "sub")
+	for _, tc := range []struct {
+		take func() (*os.File, error)
+		want string
+	}{
+		{func() (*os.File, error) { return Lock(path) }, "another shim6d uses " + path},
+		{func() (*os.File, error) { return LockNamespace(dir) }, "another shim6d serves this network namespace"},
+	} {
+		f, err := tc.take()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := tc.take(); err == nil || err.Error() != tc.want {
+			t.Errorf("a second lock: %v, want %s", err, tc.want)
+		}
+		f.Close()
+		if f, err = tc.take(); err != nil {
+			t.Fatalf("the lock after the end of its owner: %v", err)
+		}
+		f.Close()
 	}
-	if _, err := Lock(path); err == nil || err.Error() != "another shim6d uses "+path {
-		t.Errorf("a second lock: %v", err)
-	}
-	f.Close()
-	f, err = Lock(path)
-	if err != nil {
-		t.Fatalf("the lock after the end of its owner: %v", err)
-	}
-	f.Close()
 }

@@ -49,7 +49,7 @@ func (e *env) printEvent(ev ctl.Event) error {
 	below = strings.ReplaceAll(below, " -> ", "\n  -> ")
 	for _, s := range append(strings.Split(below, "\n"), ev.Why, ev.Detail) {
 		if s != "" {
-			fmt.Fprintf(&b, "              %s\n", s)
+			fmt.Fprintf(&b, "              %s\n", printable(s))
 		}
 	}
 	_, err := fmt.Fprint(e.stdout, b.String())

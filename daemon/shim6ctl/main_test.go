@@ -234,6 +234,18 @@ func TestManual(t *testing.T) {
 	}
 }
 
+func TestTerminalIsSafe(t *testing.T) {
+	var b bytes.Buffer
+	e := &env{stdout: &b, now: time.Now}
+	e.printLocators([]ctl.Locator{{Addr: ulidA, Link: "eth\x1b[2J\nX", Carrier: true}})
+	if err := e.printEvent(ctl.Event{Event: ctl.EventDropped, Detail: "a\x1b]0;b\x07"}); err != nil {
+		t.Fatal(err)
+	}
+	if strings.ContainsAny(b.String(), "\x1b\x07") || strings.Contains(b.String(), "\nX") {
+		t.Errorf("printed %q", b.String())
+	}
+}
+
 func checkFlag(t *testing.T, manual string, c *cobra.Command, f *pflag.Flag) {
 	t.Helper()
 	if !strings.Contains(manual, ".It Fl -"+f.Name) && !strings.Contains(manual, " , Fl -"+f.Name) {

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode"
 
 	"shim6/daemon/ctl"
 )
@@ -15,7 +16,7 @@ import (
 // row prints a name and its values, one below the other, so that two addresses fit 80 columns.
 func (e *env) row(indent, name string, values ...string) {
 	for _, v := range values {
-		fmt.Fprintf(e.stdout, "%s%-*s %s\n", indent, 14-len(indent), name, v)
+		fmt.Fprintf(e.stdout, "%s%-*s %s\n", indent, 14-len(indent), name, printable(v))
 		name = ""
 	}
 }
@@ -144,6 +145,16 @@ func (e *env) printStats(s ctl.Stats) {
 			fmt.Fprintf(e.stdout, "%-6s %-40s %20d\n", part.name, name, part.counters[name])
 		}
 	}
+}
+
+// printable keeps what others chose, such as the name of an interface, from steering the terminal.
+func printable(s string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsPrint(r) {
+			return r
+		}
+		return unicode.ReplacementChar
+	}, s)
 }
 
 func (e *env) since(t time.Time) string {

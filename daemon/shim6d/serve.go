@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"os"
 	"os/user"
+	"path/filepath"
 	"strconv"
 	"time"
 
@@ -37,11 +38,16 @@ func serve(ctx context.Context, e *env, c *config.Config) (err error) {
 	if err != nil {
 		return err
 	}
-	lock, err := run.Lock(c.StateFile())
+	namespace, err := run.LockNamespace(filepath.Dir(config.Default().Socket))
 	if err != nil {
 		return err
 	}
-	defer lock.Close()
+	defer namespace.Close()
+	state, err := run.Lock(c.StateFile())
+	if err != nil {
+		return err
+	}
+	defer state.Close()
 	gid, err := groupID(c.SocketGroup)
 	if err != nil {
 		return fmt.Errorf("socket_group: %w", err)
