@@ -227,3 +227,28 @@ func TestStatusSocket(t *testing.T) {
 		t.Errorf("a file in the place of the socket: %v", err)
 	}
 }
+
+// Row 38: the next daemon takes over the addresses that the last one left, with their collision count and without a new
+// duplicate address detection.
+func TestRestart(t *testing.T) {
+	both(t, func(t *testing.T, w world, one, _ int) {
+		keys := filepath.Join(t.TempDir(), "keys")
+		same := func(c *config.Config) { c.Keys = keys }
+		r := start(t, w, 2, same)
+		w.taken(t, one)
+		w.advertise(t, one, "fe80::1", advertisement(1800, prefixA))
+		before := r.proved(t, w, one, 1)
+		r.stop()
+		r = start(t, again(w), 2, same)
+		w.advertise(t, one, "fe80::1", advertisement(1800, prefixA))
+		wantRouting(t, w, prefixA, "0 ::/0 via fe80::1")
+		netlab.Wait(t, "the address to be taken over", func() bool {
+			s, err := r.Status(t.Context())
+			a := s.Links[0].Addresses
+			return err == nil && len(a) == 1 && a[0].State == autoconf.Ready && a[0].CollisionCount == 1
+		})
+		if after := w.addresses(t, one); !slices.Equal(after, before) {
+			t.Errorf("addresses were %q and are %q", before, after)
+		}
+	})
+}

@@ -163,7 +163,6 @@ type fake struct {
 	claimed map[int]bool
 	events  chan autoconf.Event
 	inbox   chan rasock.Message
-	closed  chan struct{}
 }
 
 type fakeAddr struct {
@@ -176,7 +175,7 @@ func newFake() *fake {
 	return &fake{
 		names: make(map[int]string), up: make(map[int]bool), addrs: make(map[int]map[netip.Addr]*fakeAddr),
 		routes: make(map[autoconf.Route]bool), rules: make(map[autoconf.Rule]bool), claimed: make(map[int]bool),
-		events: make(chan autoconf.Event, 1000), inbox: make(chan rasock.Message), closed: make(chan struct{}),
+		events: make(chan autoconf.Event, 1000), inbox: make(chan rasock.Message),
 	}
 }
 
@@ -276,13 +275,15 @@ func (f *fake) detected(link int, addr netip.Addr) {
 	}
 }
 
-func (f *fake) socket(*testing.T) Socket { return fakeSocket{f} }
+func (f *fake) socket(*testing.T) Socket { return &fakeSocket{fake: f, closed: make(chan struct{})} }
 
 type fakeSocket struct {
 	*fake
+	closed chan struct{}
+	close  sync.Once
 }
 
-func (f fakeSocket) Read() (rasock.Message, error) {
+func (f *fakeSocket) Read() (rasock.Message, error) {
 	select {
 	case m := <-f.inbox:
 		return m, nil
@@ -291,14 +292,10 @@ func (f fakeSocket) Read() (rasock.Message, error) {
 	}
 }
 
-func (f fakeSocket) Solicit(int) error { return nil }
+func (f *fakeSocket) Solicit(int) error { return nil }
 
-func (f fakeSocket) Close() error {
-	select {
-	case <-f.closed:
-	default:
-		close(f.closed)
-	}
+func (f *fakeSocket) Close() error {
+	f.close.Do(func() { close(f.closed) })
 	return nil
 }
 
@@ -411,4 +408,28 @@ func start(t *testing.T, w world, links int, change func(*config.Config)) *runni
 		return err == nil && len(s.Links) == links
 	})
 	return r
+}
+
+// again gives the world for another daemon.
+func again(w world) world {
+	if f, ok := w.(*fake); ok {
+		f.again()
+	}
+	return w
+}
+
+// again tells what is there, as a watch does that begins.
+func (f *fake) again() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for len(f.events) > 0 {
+		<-f.events
+	}
+	for index, name := range f.names {
+		f.events <- autoconf.LinkChanged{Index: index, Name: name, Up: f.up[index]}
+		f.events <- autoconf.AddressChanged{Link: index, Addr: netip.MustParsePrefix(fmt.Sprintf("fe80::%x/64", 0x100+index))}
+		for addr, a := range f.addrs[index] {
+			f.events <- autoconf.AddressChanged{Link: index, Addr: netip.PrefixFrom(addr, 64), Tentative: a.tentative, Deprecated: a.deprecated}
+		}
+	}
 }
