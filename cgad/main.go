@@ -84,6 +84,7 @@ func (p *program) command() *cobra.Command {
 		Short: "configure cryptographically generated addresses from Router Advertisements",
 		Example: `  cgad --check
   cgad init
+  cgad import site.tar
   cgad status --json`,
 		Version:       buildinfo.Version(),
 		SilenceErrors: true,
@@ -115,7 +116,18 @@ directory if it has no key. Existing files are never changed.`,
 	status.Flags().BoolVar(&p.json, "json", false, "print JSON")
 	status.Flags().StringVar(&p.socket, "socket", "", "`path` of the socket in place of that of the configuration")
 
-	root.AddCommand(run, initialize, status)
+	bundle := &cobra.Command{
+		Use:   "import BUNDLE",
+		Short: "put a bundle of cgatool into the key directory",
+		Args:  cobra.ExactArgs(1),
+		RunE: func(_ *cobra.Command, args []string) error {
+			p.started = true
+			return p.importBundle(args[0])
+		},
+	}
+	bundle.Flags().StringVar(&p.keys, "keys", "", "key `directory` in place of that of the configuration")
+
+	root.AddCommand(run, initialize, bundle, status)
 	return root
 }
 
