@@ -33,7 +33,7 @@ func (e *Engine) snapshot(c *context) Snapshot {
 		GenerationLocal:  c.Local.Generation,
 		GenerationPeer:   c.Peer.Generation,
 		PDSPeer:          slices.Clone(c.PDSPeer),
-		SendTimeout:      e.cfg.SendTimeout,
+		SendTimeout:      c.sendTimeout,
 		KeepaliveTimeout: c.keepaliveTimeout(),
 		ProbesSent:       c.probesSent,
 		ProbesReceived:   c.probesReceived,
@@ -75,11 +75,12 @@ func (e *Engine) onAdopt(now time.Time, ev AdoptContext) {
 	if old := e.table.byKey[k]; old != nil {
 		e.table.remove(old) // a failure that is remembered
 	}
-	c := &context{inKernel: true, path: s.Current, Context: shim6.Restore(e.params(k), shim6.Restored{
+	c := &context{inKernel: true, path: s.Current, sendTimeout: s.SendTimeout}
+	c.Context = shim6.Restore(e.params(k, s.SendTimeout), shim6.Restored{
 		TagLocal: s.TagLocal, TagPeer: s.TagPeer,
 		Local: set(s.GenerationLocal, s.LocatorsLocal), Peer: set(s.GenerationPeer, s.LocatorsPeer),
 		PDSPeer: slices.Clone(s.PDSPeer), Exchange: s.Current, KeepaliveTimeout: s.KeepaliveTimeout, Since: s.Since,
-	})}
+	})
 	c.probesSent, c.probesReceived, c.keepalivesSent = s.ProbesSent, s.ProbesReceived, s.KeepalivesSent
 	c.reap = reap.New(e.rng, reap.Pair(s.Current))
 	e.table.add(c)
@@ -112,6 +113,9 @@ func (e *Engine) adoptable(s Snapshot) error {
 		return errors.New("too many contexts")
 	case len(s.LocatorsLocal) > shim6.MaxLocators || len(s.LocatorsPeer) > shim6.MaxLocators:
 		return errors.New("too many locators")
+	case s.SendTimeout < MinSendTimeout || s.SendTimeout > MaxSendTimeout,
+		s.KeepaliveTimeout < MinSendTimeout || s.KeepaliveTimeout > MaxSendTimeout:
+		return errors.New("timeout out of range")
 	case len(s.PDSPeer) > wire.MaxControl:
 		return errors.New("parameters of the peer are too long")
 	case !local.Has(s.Current.Local) || s.Current.Peer != s.ULIDs.Peer && !peer.HasVerified(s.Current.Peer):

@@ -19,7 +19,7 @@ import (
 func TestAdopt(t *testing.T) {
 	w, a, b := established(t, engine.Config{SendTimeout: 3 * time.Second})
 	snapshot := a.only()
-	again := w.add("a again", engine.Config{SendTimeout: 3 * time.Second}, a.locs)
+	again := w.add("a again", engine.Config{SendTimeout: 20 * time.Second}, a.locs) // the peer was told of 3 s
 	w.hosts = []*host{again, b}
 	again.take()
 	acts := again.handle(engine.AdoptContext{Snapshot: snapshot})
@@ -81,8 +81,10 @@ func TestBadSnapshots(t *testing.T) {
 				s.LocatorsPeer = append(s.LocatorsPeer, s.LocatorsPeer[0])
 			}
 		},
-		"long parameters": func(s *engine.Snapshot) { s.PDSPeer = make([]byte, 2000) },
-		"nothing":         func(s *engine.Snapshot) { *s = engine.Snapshot{} },
+		"long parameters":   func(s *engine.Snapshot) { s.PDSPeer = make([]byte, 2000) },
+		"send timeout":      func(s *engine.Snapshot) { s.SendTimeout = 0 },
+		"keepalive timeout": func(s *engine.Snapshot) { s.KeepaliveTimeout = 2 * time.Hour },
+		"nothing":           func(s *engine.Snapshot) { *s = engine.Snapshot{} },
 	} {
 		again := w.add("again", engine.Config{}, a.locs)
 		again.take()

@@ -215,7 +215,7 @@ func (e *Engine) program(c *context) {
 		TagLocal: c.TagLocal, TagPeer: c.TagPeer,
 		Paths:             []LocatorPair{path},
 		LocatorsLocal:     c.Local.Addrs(),
-		SendTimeout:       e.cfg.SendTimeout,
+		SendTimeout:       c.sendTimeout,
 		KeepaliveTimeout:  keepalive,
 		KeepaliveInterval: keepaliveInterval(keepalive),
 	})

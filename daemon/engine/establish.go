@@ -36,13 +36,13 @@ func (e *Engine) onTrigger(now time.Time, ev Trigger) {
 }
 
 func (e *Engine) newContext(k contextKey) *context {
-	c := &context{Context: shim6.New(e.params(k))}
+	c := &context{Context: shim6.New(e.params(k, e.cfg.SendTimeout)), sendTimeout: e.cfg.SendTimeout}
 	e.table.add(c)
 	return c
 }
 
-func (e *Engine) params(k contextKey) shim6.Params {
-	return shim6.Params{Rand: e.rng, ULIDs: k.ulids, FII: k.fii, SendTimeout: e.cfg.SendTimeout}
+func (e *Engine) params(k contextKey, sendTimeout time.Duration) shim6.Params {
+	return shim6.Params{Rand: e.rng, ULIDs: k.ulids, FII: k.fii, SendTimeout: sendTimeout}
 }
 
 // identify tells which context an I1, I2 or I2bis means (RFC 5533 sections 7.9, 7.13 and 7.20), and whether it can be one

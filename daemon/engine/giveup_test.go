@@ -101,8 +101,8 @@ func TestNoSupport(t *testing.T) {
 			tt.change(&ev)
 			acts := a.handle(ev)
 			if tt.ok {
-				if a.only().State != shim6.StateNoSupport || sent(t, acts) != "" {
-					t.Errorf("%v, sent %q", a.only().State, sent(t, acts))
+				if s := a.only(); s.State != shim6.StateNoSupport || s.TagLocal != 0 || sent(t, acts) != "" {
+					t.Errorf("%v with tag %v, sent %q", s.State, s.TagLocal, sent(t, acts))
 				}
 				silent(t, a.trigger(b), engine.ReasonHolddown)
 				w.advance(11 * time.Minute)

@@ -4,6 +4,7 @@ package engine_test
 
 import (
 	"bytes"
+	"errors"
 	"net/netip"
 	"testing"
 	"time"
@@ -261,6 +262,19 @@ func TestVerifiedI2ThatNoLongerFits(t *testing.T) {
 		silent(t, b.handle(verify(v[0])), engine.ReasonNotLocal)
 		w.settle()
 	})
+	t.Run("local address no longer announced", func(t *testing.T) {
+		w, a, b, s := slow(t, engine.Config{})
+		option := wire.Options{ULIDs: &wire.ULIDPairOption{Sender: b.addr(0), Receiver: a.addr(0)}}
+		r1 := messages[*wire.R1](t, a.send(b.addr(0), a.addr(1), &wire.I1{InitiatorTag: 5, Options: option}))[0]
+		i2 := &wire.I2{InitiatorTag: 5, RespNonce: r1.RespNonce, Options: option}
+		i2.Validator = r1.Validator
+		a.send(b.addr(0), a.addr(1), i2)
+		acts := a.handle(engine.SignDone{ID: s.ID, Err: errors.New("no key")})
+		if reasons(acts) != "sign-failed not-local" || len(a.e.Contexts()) != 0 {
+			t.Errorf("%q, %d contexts", reasons(acts), len(a.e.Contexts()))
+		}
+		w.settle()
+	})
 	t.Run("known locator gone", func(t *testing.T) {
 		// b knows a's second locator, and has an I2 from there without a list; when it is verified, b knows it no more.
 		w, a, b := established(t, engine.Config{})
@@ -276,4 +290,26 @@ func TestVerifiedI2ThatNoLongerFits(t *testing.T) {
 		silent(t, b.handle(verify(slow[0])), engine.ReasonNotALocator)
 		w.settle()
 	})
+}
+
+// A peer that lost the context may come back without the locator that is in use; payload moves to the pair of the exchange at
+// once, which was proved just now.
+func TestI2WithoutTheLocatorInUse(t *testing.T) {
+	w, a, b := established(t, engine.Config{})
+	w.lost = func(p engine.SendPacket) bool { return p.Src == a.addr(0) || p.Dst == a.addr(0) }
+	b.timeout()
+	w.advance(5 * time.Second)
+	if b.only().Current.Peer != a.addr(1) {
+		t.Fatalf("on %v", b.only().Current)
+	}
+	w.lost = nil
+	a.forget()
+	a.setLocators(a.locs[:1])
+	b.take()
+	a.trigger(b)
+	w.settle()
+	agree(t, a, b)
+	if s := b.only(); s.Current.Peer != a.addr(0) || len(pick[engine.PathChanged](b.acts)) != 1 {
+		t.Errorf("on %v", s.Current)
+	}
 }

@@ -25,6 +25,8 @@ type context struct {
 	reap     *reap.Machine // nil until the context was established
 	inKernel bool
 	path     LocatorPair // that the kernel was given
+	// sendTimeout is what the peer was told, so it stays when the configuration changes with a restart.
+	sendTimeout time.Duration
 
 	probesSent, probesReceived, keepalivesSent uint64
 
