@@ -177,7 +177,7 @@ func TestPeerWithPlainAddress(t *testing.T) {
 	}
 }
 
-// A39: with a ULID Pair option the source must be a locator that the list names and that verifies, otherwise anybody could
+// With a ULID Pair option the source must be a locator that the list names and that verifies, otherwise anybody could
 // claim a ULID from anywhere.
 func TestI2FromAnotherLocator(t *testing.T) {
 	for _, tt := range []struct {

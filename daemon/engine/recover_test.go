@@ -81,7 +81,7 @@ func TestRecoveryByControl(t *testing.T) {
 	}
 }
 
-// RFC 5533 section 16.2 counts on recovery while pairs are probed: an R1bis on any pair of the context will do (A4), and the
+// RFC 5533 section 16.2 counts on recovery while pairs are probed: an R1bis on any pair of the context will do, and the
 // pair it came on is the one that works.
 func TestRecoveryWhileExploring(t *testing.T) {
 	w, a, b := established(t, engine.Config{})
