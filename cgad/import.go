@@ -8,14 +8,16 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"shim6/cgad/config"
 	"shim6/cgad/identity"
 	"shim6/internal/cga"
 )
 
-// importBundle puts a bundle of cgatool into the key directory and tells what to write into the configuration for it.
-func (p *program) importBundle(file string) error {
+// imports puts a bundle, or the files of LinShim6, into the key directory and tells what to write into the configuration
+// for them.
+func (p *program) imports(args []string) error {
 	c := config.Default()
 	dir := p.keys
 	if dir == "" {
@@ -25,22 +27,67 @@ func (p *program) importBundle(file string) error {
 		}
 		dir = c.Keys
 	}
+	file := p.linShim6
+	if file == "" {
+		file = args[0]
+	}
 	f, err := os.Open(file)
 	if err != nil {
 		return err
 	}
 	defer f.Close()
+	if p.linShim6 != "" {
+		return p.importLinShim6(dir, f)
+	}
 	in, err := identity.Import(dir, f)
 	if err != nil {
 		return fmt.Errorf("%s: %w", file, err)
 	}
+	p.made(dir, in)
+	return advise(p.stdout, c, in)
+}
+
+func (p *program) made(dir string, in *identity.Imported) {
 	for _, name := range in.Made {
 		fmt.Fprintf(p.stdout, "made %s\n", name)
 	}
 	if len(in.Made) == 0 {
 		fmt.Fprintf(p.stdout, "%s is there already\n", filepath.Join(dir, in.Name))
 	}
-	return advise(p.stdout, c, in)
+}
+
+// importLinShim6 tells of each block what has become of it. The configuration names keys by interface, so those of single
+// addresses only prove what is there already.
+func (p *program) importLinShim6(dir string, f *os.File) error {
+	all, err := identity.ImportLinShim6(dir, f)
+	for _, in := range all {
+		p.made(dir, in.Imported)
+	}
+	if err != nil {
+		return fmt.Errorf("%s: %w", f.Name(), err)
+	}
+	var links, sets []string
+	for _, in := range all {
+		mp, err := in.Params.MultiPrefix()
+		switch {
+		case err != nil:
+			return err
+		case mp != nil:
+			sets = append(sets, set(in.Name, in.Key, mp, in.Params))
+		case in.Kind == "named" && in.Of != identity.DefaultName:
+			links = append(links, fmt.Sprintf("  %s: %s\n", in.Of, in.Key))
+		}
+	}
+	fmt.Fprint(p.stdout, "to use them, cgad.yaml needs:\n\nkey: default\n")
+	section(p.stdout, "links", links)
+	section(p.stdout, "sets", sets)
+	return nil
+}
+
+func section(w io.Writer, name string, entries []string) {
+	if len(entries) > 0 {
+		fmt.Fprintf(w, "%s:\n%s", name, strings.Join(entries, ""))
+	}
 }
 
 // advise tells what the configuration must say for the parameters to be used.
@@ -55,15 +102,28 @@ func advise(w io.Writer, c *config.Config, in *identity.Imported) error {
 		}
 		return nil
 	}
-	fmt.Fprintf(w, "to use it, cgad.yaml needs:\n\nsets:\n  %s:\n    prefixes:\n", in.Name)
+	key := ""
+	if mp.P {
+		key = in.Name
+	}
+	fmt.Fprint(w, "to use it, cgad.yaml needs:\n\n")
+	section(w, "sets", []string{set(in.Name, key, mp, in.Params)})
+	return nil
+}
+
+// set gives the entry of an HBA set in the configuration. LinShim6 wrote the P flag into the wrong octet on most machines,
+// so that a set with a key may look like one without; it works as such.
+func set(name, key string, mp *cga.MultiPrefix, params *cga.Params) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "  %s:\n    prefixes:\n", name)
 	for _, x := range mp.Prefixes {
 		var a [16]byte
 		copy(a[:], x[:])
-		fmt.Fprintf(w, "      - \"%v\"\n", netip.PrefixFrom(netip.AddrFrom16(a), 64))
+		fmt.Fprintf(&b, "      - \"%v\"\n", netip.PrefixFrom(netip.AddrFrom16(a), 64))
 	}
-	if mp.P {
-		fmt.Fprintf(w, "    key: %s\n", in.Name)
+	if mp.P && key != "" {
+		fmt.Fprintf(&b, "    key: %s\n", key)
 	}
-	fmt.Fprintf(w, "    sec: %d\n", min(in.Params.Strength(), cga.MaxSec))
-	return nil
+	fmt.Fprintf(&b, "    sec: %d\n", params.Strength())
+	return b.String()
 }

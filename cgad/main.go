@@ -33,6 +33,7 @@ type program struct {
 	configPath     string
 	check, json    bool
 	socket, keys   string
+	linShim6       string
 	started        bool // the command line was understood
 }
 
@@ -117,14 +118,20 @@ directory if it has no key. Existing files are never changed.`,
 	status.Flags().StringVar(&p.socket, "socket", "", "`path` of the socket in place of that of the configuration")
 
 	bundle := &cobra.Command{
-		Use:   "import BUNDLE",
-		Short: "put a bundle of cgatool into the key directory",
-		Args:  cobra.ExactArgs(1),
+		Use:   "import {BUNDLE | --linshim6 PARAMS.CONF}",
+		Short: "put a bundle of cgatool, or what LinShim6 had, into the key directory",
+		Args: func(cmd *cobra.Command, args []string) error {
+			if p.linShim6 != "" {
+				return cobra.NoArgs(cmd, args)
+			}
+			return cobra.ExactArgs(1)(cmd, args)
+		},
 		RunE: func(_ *cobra.Command, args []string) error {
 			p.started = true
-			return p.importBundle(args[0])
+			return p.imports(args)
 		},
 	}
+	bundle.Flags().StringVar(&p.linShim6, "linshim6", "", "params.conf `file` of LinShim6 in place of a bundle")
 	bundle.Flags().StringVar(&p.keys, "keys", "", "key `directory` in place of that of the configuration")
 
 	root.AddCommand(run, initialize, bundle, status)
