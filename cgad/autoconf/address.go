@@ -143,11 +143,12 @@ func (a *Autoconf) onAddressChanged(now time.Time, ev AddressChanged) {
 		a.onCollision(now, l, p)
 	case ev.Tentative:
 		p.state = Tentative
+	case p.state == Ready: // a lifetime has changed or ended
 	case !l.Up:
 		// Nobody could have objected.
 		a.do(DeleteAddress{l.index, addr})
 		p.state = Waiting
-	case p.state == Tentative:
+	default:
 		p.state = Ready
 		a.do(Report{Kind: AddressReady, Link: l.index, Name: l.Name, Addr: addr, Prefix: p.prefix})
 		for _, there := range l.sortedPresent() {

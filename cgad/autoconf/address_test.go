@@ -152,6 +152,17 @@ func TestNoCarrier(t *testing.T) {
 	h.wantState(eth0, prefixA, Ready)
 }
 
+// The loss of the carrier alone takes no address away that is in use, nor does the end of its preferred lifetime then.
+func TestCarrierLostLater(t *testing.T) {
+	h := twoLinks(t, testConfig(t))
+	h.advertise(eth0, "fe80::1", pio(prefixA, day, time.Hour))
+	h.advance(2 * time.Second)
+	h.link(eth0, "eth0", false)
+	h.handle(AddressChanged{Link: eth0, Addr: netip.MustParsePrefix(addrA + "/64"), Deprecated: true})
+	h.wantAddrs("2 " + addrA)
+	h.wantState(eth0, prefixA, Ready)
+}
+
 // Row 37: what somebody else removed is reported, and comes back with the next advertisement.
 func TestForeignDeletion(t *testing.T) {
 	h := twoLinks(t, testConfig(t))

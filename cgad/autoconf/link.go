@@ -84,7 +84,10 @@ func (a *Autoconf) onLinkGone(ev LinkGone) {
 
 // manage begins or ends the management of an interface as the configuration says, and reports whether it begins.
 func (a *Autoconf) manage(l *link) (began bool) {
-	want := a.config.manages(l.LinkChanged)
+	now := l.LinkChanged
+	// Forwarding that is turned on later, for containers perhaps, does not take a host's addresses away.
+	now.Router = now.Router && !l.managed
+	want := a.config.manages(now)
 	switch {
 	case want && !l.managed:
 		l.managed = true

@@ -98,6 +98,19 @@ func TestWhichLinksAreManaged(t *testing.T) {
 	}
 }
 
+// A host that begins to forward, for its containers perhaps, keeps its addresses.
+func TestForwardingTurnedOnLater(t *testing.T) {
+	h := twoLinks(t, testConfig(t))
+	h.advertise(eth0, "fe80::1", pio(prefixA, day, day))
+	h.advance(2 * time.Second)
+	h.handle(LinkChanged{Index: eth0, Name: "eth0", Up: true, Router: true})
+	h.handle(Reconfigured{testConfig(t)})
+	h.wantState(eth0, prefixA, Ready)
+	if !h.managed[eth0] {
+		t.Error("not managed any more")
+	}
+}
+
 // Row 44: an interface that is renamed keeps its state, unless its new name says otherwise.
 func TestRename(t *testing.T) {
 	c := testConfig(t)
