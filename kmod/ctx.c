@@ -240,10 +240,11 @@ int shim6_ctx_new(struct shim6_net *sn, struct shim6_spec *spec, struct netlink_
 	paths = paths_new(ctx, spec, NULL);
 	if (!paths)
 		goto err_id;
+	/* Published before the states, which others may find and delete from now on. */
+	RCU_INIT_POINTER(ctx->paths, paths);
 	err = shim6_states_new(ctx, paths, NULL);
 	if (err)
 		goto err_paths;
-	RCU_INIT_POINTER(ctx->paths, paths);
 
 	err = rhltable_insert(&sn->by_peer, &paths->peer_node, peer_params);
 	if (err)
@@ -260,7 +261,7 @@ int shim6_ctx_new(struct shim6_net *sn, struct shim6_spec *spec, struct netlink_
 	sn->n_contexts++;
 	shim6_ctx_check_ulid(ctx);
 	pr_debug("context %u created\n", ctx->id);
-	shim6_states_announce(paths);
+	shim6_states_announce(sn, paths);
 	return 0;
 
 	/* What was in a table may have been seen: it goes as in shim6_ctx_remove(). */
@@ -314,7 +315,7 @@ int shim6_ctx_set(struct shim6_net *sn, struct shim6_ctx *ctx, struct shim6_spec
 	rcu_assign_pointer(ctx->paths, paths);
 	rhltable_remove(&sn->by_peer, &old->peer_node, peer_params);
 	if (paths->out != old->out) {
-		shim6_states_announce(paths);
+		shim6_states_announce(sn, paths);
 		shim6_states_delete(old, true);
 	}
 	if (!shim6_pair_equal(&paths->path[0].locators, &old->path[0].locators))

@@ -37,9 +37,9 @@ struct shim6_flow {
 	unsigned long		priv[2];
 };
 
-static inline unsigned int shim6_flow_age_ms(const struct shim6_flow *flow)
+static inline u64 shim6_flow_age_ms(const struct shim6_flow *flow)
 {
-	return jiffies_to_msecs(jiffies - flow->created);
+	return jiffies64_to_msecs(jiffies - flow->created);
 }
 
 /**

@@ -125,6 +125,8 @@ static void send_segments(struct shim6_net *sn, struct sk_buff *skb, struct xfrm
 		return;
 	}
 	consume_skb(skb);
+	/* In one go, so that a receiver in this kernel finds them all when it looks. */
+	local_bh_disable();
 	skb_list_walk_safe(segs, skb, next) {
 		skb_mark_not_on_list(skb);
 		if (rewrite(sn, skb, x, dst))
@@ -132,15 +134,29 @@ static void send_segments(struct shim6_net *sn, struct sk_buff *skb, struct xfrm
 		else
 			state->okfn(state->net, state->sk, skb);
 	}
+	local_bh_enable();
+}
+
+/* With its offload code loaded, ESP encrypts only in the device's queue, whatever the device: the state that will. */
+static struct xfrm_state *esp_to_come(struct sk_buff *skb)
+{
+	struct sec_path *sp = skb_sec_path(skb);
+
+	return xfrm_offload(skb) ? sp->xvec[sp->len - 1] : NULL;
 }
 
 /* Send between the path's locators what is addressed to ULIDs. */
 static unsigned int send_rewritten(struct shim6_net *sn, struct sk_buff *skb, struct xfrm_state *x,
 				   struct shim6_path *path, const struct nf_hook_state *state)
 {
-	unsigned int verdict = NF_STOLEN, mtu, room;
-	struct dst_entry *dst;
+	struct xfrm_state *esp = esp_to_come(skb);
+	unsigned int verdict = NF_STOLEN, mtu, room, fits;
 	bool gso = skb_is_gso(skb);
+	struct dst_entry *dst;
+
+	/* For a tunnel it counts from the IPv6 header to its own; these keep to the ULIDs. */
+	if (esp && esp->outer_mode.flags & XFRM_MODE_FLAG_TUNNEL)
+		return NF_ACCEPT;
 
 	dst = path_route(state->net, path);
 	if (IS_ERR(dst)) {
@@ -153,8 +169,11 @@ static unsigned int send_rewritten(struct shim6_net *sn, struct sk_buff *skb, st
 	/* IPv6 cannot be told of less than its minimum: in between, the rewritten packet is fragmented. */
 	mtu = dst_mtu(dst);
 	room = max_t(unsigned int, mtu - SHIM6_HDR_LEN, IPV6_MIN_MTU);
-	if (gso ? !skb_gso_validate_network_len(skb, room) : skb->len > room) {
-		if (gso || !skb->ignore_df) {
+	fits = room;
+	if (esp)
+		fits = xfrm_state_mtu(esp, mtu - SHIM6_HDR_LEN) + esp->props.header_len;
+	if (gso ? !skb_gso_validate_network_len(skb, fits) : skb->len > fits) {
+		if (gso || esp || !skb->ignore_df) {
 			too_big(sn, skb, room);
 			goto out;
 		}
@@ -170,8 +189,8 @@ static unsigned int send_rewritten(struct shim6_net *sn, struct sk_buff *skb, st
 		skb->ignore_df = 1;
 
 	/* A receiver without this module's offload, such as a host for its guest, drops a whole one. */
-	if (gso && (READ_ONCE(sn->gso_mode) == SHIM6_GSO_SEGMENT ||
-		    skb->len > IPV6_MAXPLEN - SHIM6_HDR_LEN)) {
+	if (gso && !esp &&
+	    (READ_ONCE(sn->gso_mode) == SHIM6_GSO_SEGMENT || skb->len > IPV6_MAXPLEN - SHIM6_HDR_LEN)) {
 		send_segments(sn, skb, x, dst, state);
 		goto out;
 	}
@@ -260,6 +279,7 @@ static unsigned int receive_payload(struct shim6_net *sn, struct sk_buff *skb,
 
 	if (READ_ONCE(ctx->ulid_gone))
 		route_as_locator(skb, state);
+	IP6CB(skb)->nhoff = offsetof(struct ipv6hdr, nexthdr);	/* a bridge has not set it */
 	if (shim6_input(paths->in, skb)) {
 		shim6_count(sn, SHIM6_STAT_RX_NO_MEMORY);
 		return NF_DROP;

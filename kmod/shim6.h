@@ -241,7 +241,7 @@ int shim6_input(struct xfrm_state *x, struct sk_buff *skb);
 int shim6_xfrm_init(void);
 void shim6_xfrm_exit(void);
 int shim6_states_new(struct shim6_ctx *ctx, struct shim6_paths *paths, const struct shim6_paths *old);
-void shim6_states_announce(const struct shim6_paths *paths);
+void shim6_states_announce(struct shim6_net *sn, const struct shim6_paths *paths);
 void shim6_states_delete(const struct shim6_paths *paths, bool announce);
 void shim6_states_gone(struct work_struct *work);
 extern wait_queue_head_t shim6_states_wait;

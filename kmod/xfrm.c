@@ -129,10 +129,24 @@ static void notify(struct xfrm_state *x, u32 event)
 	km_state_notify(x, &c);
 }
 
-void shim6_states_announce(const struct shim6_paths *paths)
+static bool valid(struct xfrm_state *x)
+{
+	bool ret;
+
+	/* The lock of who is deleting it: hard expiry by hand is told before it is done. */
+	spin_lock_bh(&x->lock);
+	ret = x->km.state == XFRM_STATE_VALID;
+	spin_unlock_bh(&x->lock);
+	return ret;
+}
+
+/* The states are those of a published context now. One that was deleted before was no context's yet. */
+void shim6_states_announce(struct shim6_net *sn, const struct shim6_paths *paths)
 {
 	notify(paths->out, XFRM_MSG_NEWSA);
 	notify(paths->in, XFRM_MSG_NEWSA);
+	if (!valid(paths->out) || !valid(paths->in))
+		queue_work(system_unbound_wq, &sn->states_gone);
 }
 
 static void delete(struct xfrm_state *x, bool announce)
@@ -147,17 +161,6 @@ void shim6_states_delete(const struct shim6_paths *paths, bool announce)
 {
 	delete(paths->out, announce);
 	delete(paths->in, announce);
-}
-
-static bool valid(struct xfrm_state *x)
-{
-	bool ret;
-
-	/* The lock of who is deleting it: hard expiry by hand is told before it is done. */
-	spin_lock_bh(&x->lock);
-	ret = x->km.state == XFRM_STATE_VALID;
-	spin_unlock_bh(&x->lock);
-	return ret;
 }
 
 /* Somebody has deleted states. A context with half a pair ends. */
