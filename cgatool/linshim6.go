@@ -73,7 +73,7 @@ func (t *tool) linShim6Verify(o linShim6Flags) error {
 		return err
 	}
 	t.started = true
-	return t.verify(list, o.derFile, false)
+	return t.verify(list, o.derFile, verifyFlags{})
 }
 
 func (t *tool) linShim6Generate(ctx context.Context, o linShim6Flags) error {
@@ -87,7 +87,7 @@ func (t *tool) linShim6Generate(ctx context.Context, o linShim6Flags) error {
 	case o.bits != 0 && (o.bits < cga.MinKeyBits || o.bits > cga.MaxKeyBits):
 		return usagef("-R is %d to %d, not %d", cga.MinKeyBits, cga.MaxKeyBits, o.bits)
 	}
-	s, err := newSearch(o.sec, o.prefixes)
+	s, err := newSearch(o.sec, o.prefixes, false)
 	if err != nil {
 		return err
 	}

@@ -81,7 +81,7 @@ func (t *tool) command() *cobra.Command {
 	root.SetVersionTemplate("cgatool {{.Version}}\n")
 	root.Flags().Bool("version", false, "print the version")
 	root.PersistentFlags().BoolVar(&t.json, "json", false, "print the result as JSON")
-	root.AddCommand(t.generateCommand(), t.verifyCommand(), t.showCommand(), t.keygenCommand())
+	root.AddCommand(t.generateCommand(), t.verifyCommand(), t.showCommand(), t.benchCommand(), t.keygenCommand())
 	return root
 }
 
@@ -150,4 +150,16 @@ func (t *tool) printJSON(v any) error {
 	e := json.NewEncoder(t.stdout)
 	e.SetIndent("", "  ")
 	return e.Encode(v)
+}
+
+// complete sets the values that a shell offers for a flag.
+func complete(c *cobra.Command, flag string, values []string) {
+	must(c.RegisterFlagCompletionFunc(flag, cobra.FixedCompletions(values, cobra.ShellCompDirectiveNoFileComp)))
+}
+
+// must stops the program when its own flags are wrong.
+func must(err error) {
+	if err != nil {
+		panic(err)
+	}
 }

@@ -3,6 +3,7 @@
 package main
 
 import (
+	"bytes"
 	"crypto/rsa"
 	"errors"
 	"fmt"
@@ -19,11 +20,13 @@ type output struct {
 	params  string
 	key     string // of a new key
 	replace bool   // the parameter file is there and shall be replaced
+	bundle  string // in place of both
+	name    string // of the files in it
 }
 
 // check tells before a search, which may take an hour, what would spoil its result.
 func (o *output) check() error {
-	for _, path := range []string{o.params, o.key} {
+	for _, path := range []string{o.params, o.key, o.bundle} {
 		if path == "" || path == o.params && o.replace {
 			continue
 		}
@@ -34,10 +37,17 @@ func (o *output) check() error {
 	return nil
 }
 
-// write writes both files or none.
-func (o *output) write(p *cga.Params, newKey *rsa.PrivateKey) error {
-	if newKey != nil {
-		if err := cga.WriteKey(o.key, newKey); err != nil {
+// write writes all files or none.
+func (o *output) write(r *result, key *rsa.PrivateKey, newKey bool) error {
+	if o.bundle != "" {
+		b, err := bundle(o.name, r, key)
+		if err != nil {
+			return err
+		}
+		return writeOnce(o.bundle, b, r.again)
+	}
+	if newKey {
+		if err := cga.WriteKey(o.key, key); err != nil {
 			return err
 		}
 	}
@@ -45,14 +55,32 @@ func (o *output) write(p *cga.Params, newKey *rsa.PrivateKey) error {
 	switch {
 	case o.params == "":
 	case o.replace:
-		err = cga.ReplaceParams(o.params, p)
+		err = cga.ReplaceParams(o.params, r.params)
 	default:
-		err = cga.WriteParams(o.params, p)
+		err = writeOnce(o.params, r.params.Marshal(), r.again)
 	}
-	if err != nil && newKey != nil {
+	if err != nil && newKey {
 		err = errors.Join(err, os.Remove(o.key))
 	}
 	return err
+}
+
+// writeOnce makes a file. One that has the contents already is good enough when the work is done again.
+func writeOnce(path string, b []byte, again bool) error {
+	if again {
+		if old, err := os.ReadFile(path); err == nil && bytes.Equal(old, b) {
+			return nil
+		}
+	}
+	return cga.WriteFile(path, b)
+}
+
+func exists(path string) bool {
+	if path == "" {
+		return false
+	}
+	_, err := os.Lstat(path)
+	return err == nil
 }
 
 // checkNew tells why a file cannot be made.

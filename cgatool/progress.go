@@ -17,6 +17,7 @@ import (
 // A progress is a line on a terminal that tells how a search goes; elsewhere it shows nothing. The number of tries has
 // no bound, so it tells the chance to have been done by now and no remaining time.
 type progress struct {
+	errors   io.Writer
 	w        io.Writer // nil when there is no terminal
 	expected float64   // tries on average
 	shown    bool
@@ -25,7 +26,7 @@ type progress struct {
 const progressInterval = 250 * time.Millisecond
 
 func newProgress(w io.Writer, sec uint8) *progress {
-	p := &progress{expected: math.Ldexp(1, 16*int(sec))}
+	p := &progress{errors: w, expected: math.Ldexp(1, 16*int(sec))}
 	if f, ok := w.(*os.File); ok && isTerminal(f) {
 		p.w = w
 	}
@@ -37,33 +38,11 @@ func isTerminal(f *os.File) bool {
 	return err == nil
 }
 
-// watch shows how a search goes until the function that it gives is called; that one clears the line.
-func (p *progress) watch(s *cga.Search) (stop func()) {
-	end, ended := make(chan struct{}), make(chan struct{})
-	go func() {
-		defer close(ended)
-		tick := time.NewTicker(progressInterval)
-		defer tick.Stop()
-		for {
-			select {
-			case <-tick.C:
-				p.show(s.Stats())
-			case <-end:
-				return
-			}
-		}
-	}()
-	return func() {
-		close(end)
-		<-ended
-		p.clear()
-	}
-}
-
-func (p *progress) show(s cga.Stats) {
+// show tells of all runs together, and the rate of this one.
+func (p *progress) show(all, run cga.Stats) {
 	if p.w != nil {
 		p.shown = true
-		fmt.Fprintf(p.w, "\r%s\x1b[K", progressText(s.Trials, p.expected, s.Elapsed))
+		fmt.Fprintf(p.w, "\r%s\x1b[K", progressText(all, run, p.expected))
 	}
 }
 
@@ -73,9 +52,14 @@ func (p *progress) clear() {
 	}
 }
 
-func progressText(trials uint64, expected float64, elapsed time.Duration) string {
+func (p *progress) warn(err error) {
+	p.clear()
+	fmt.Fprintf(p.errors, "cgatool: warning: %v\n", err)
+}
+
+func progressText(all, run cga.Stats, expected float64) string {
 	const million = 1e6
-	n := float64(trials)
-	return fmt.Sprintf("%.1f million modifiers in %s, %.1f million/s, %.0f %% of searches are done by now",
-		n/million, elapsed.Round(time.Second), n/million/elapsed.Seconds(), -100*math.Expm1(-n/expected))
+	n := float64(all.Trials)
+	return fmt.Sprintf("%.1f million tries in %s, %.1f million/s, %.0f %% of searches are done by now",
+		n/million, all.Elapsed.Round(time.Second), float64(run.Trials)/million/run.Elapsed.Seconds(), -100*math.Expm1(-n/expected))
 }

@@ -5,14 +5,21 @@ package main
 import (
 	"encoding/hex"
 	"errors"
+	"fmt"
+	"net/netip"
 	"os"
 	"os/exec"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
+	"golang.org/x/sys/unix"
+
+	"shim6/internal/cga"
 )
 
 func TestMain(m *testing.M) {
@@ -28,6 +35,11 @@ func TestScripts(t *testing.T) {
 			"mode":    mode,
 			"unhex":   unhex,
 			"capture": capture,
+			"await":   await,
+			"tmpfs":   tmpfs,
+			"files":   files,
+			"store":   store,
+			"owns":    owns,
 		},
 	})
 }
@@ -87,4 +99,84 @@ func capture(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Fatalf("no match of %q", args[1])
 	}
 	ts.Setenv(args[0], m[1])
+}
+
+// await FILE REGEXP waits until the file matches.
+func await(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: await FILE REGEXP")
+	}
+	re, err := regexp.Compile(args[1])
+	ts.Check(err)
+	for end := time.Now().Add(20 * time.Second); time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
+		if b, err := os.ReadFile(ts.MkAbs(args[0])); err == nil && re.Match(b) {
+			return
+		}
+	}
+	ts.Fatalf("%s does not match %q in time", args[0], args[1])
+}
+
+// tmpfs DIR SIZE mounts a small disk.
+func tmpfs(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: tmpfs DIR SIZE")
+	}
+	dir := ts.MkAbs(args[0])
+	ts.Check(os.Mkdir(dir, 0o700))
+	if err := unix.Mount("tmpfs", dir, "tmpfs", unix.MS_NOSUID|unix.MS_NODEV, "size="+args[1]); err != nil {
+		ts.Fatalf("mount a tmpfs, which needs root: %v", err)
+	}
+	ts.Defer(func() {
+		if err := unix.Unmount(dir, unix.MNT_DETACH); err != nil {
+			ts.Logf("unmount %s: %v", dir, err)
+		}
+	})
+}
+
+// files DIR NAME... checks that a directory holds these files and no others.
+func files(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) == 0 {
+		ts.Fatalf("usage: files DIR NAME...")
+	}
+	list, err := os.ReadDir(ts.MkAbs(args[0]))
+	ts.Check(err)
+	var names []string
+	for _, f := range list {
+		names = append(names, f.Name())
+	}
+	if !slices.Equal(names, args[1:]) {
+		ts.Fatalf("%s holds %q, want %q", args[0], names, args[1:])
+	}
+}
+
+// store DIR prints the parameter files of a key directory and their keys.
+func store(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: store DIR")
+	}
+	s, err := cga.LoadDir(ts.MkAbs(args[0]))
+	ts.Check(err)
+	for _, e := range s.Entries() {
+		fmt.Fprintln(ts.Stdout(), e.Name, e.KeyID)
+	}
+}
+
+// owns DIR FILE KEY checks that a key directory proves all addresses in a file, with that key.
+func owns(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 3 {
+		ts.Fatalf("usage: owns DIR FILE KEY")
+	}
+	s, err := cga.LoadDir(ts.MkAbs(args[0]))
+	ts.Check(err)
+	list := strings.Fields(ts.ReadFile(args[1]))
+	if len(list) == 0 {
+		ts.Fatalf("%s has no addresses", args[1])
+	}
+	for _, text := range list {
+		a, err := netip.ParseAddr(text)
+		ts.Check(err)
+		if _, key, ok := s.ParamsFor(a); !ok || key != args[2] {
+			ts.Fatalf("%v: key %q, %v; want %q", a, key, ok, args[2])
+		}
+	}
 }

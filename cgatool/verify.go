@@ -25,6 +25,11 @@ type verdict struct {
 type verified struct {
 	OK      bool      `json:"ok"`
 	Results []verdict `json:"results"`
+	Set     string    `json:"set,omitempty"` // why they are not the whole set
+}
+
+type verifyFlags struct {
+	anyPrefix, set, unassigned bool
 }
 
 // checks names what an address can fail, for programs.
@@ -36,6 +41,7 @@ var checks = []struct {
 	{cga.ErrPrefix, "prefix"},
 	{cga.ErrNotInSet, "prefix-set"},
 	{cga.ErrMultiPrefix, "multi-prefix"},
+	{cga.ErrNoMultiPrefix, "multi-prefix"},
 	{cga.ErrUnsupportedSec, "sec"},
 	{cga.ErrHash1, "hash1"},
 	{cga.ErrHash2, "hash2"},
@@ -44,7 +50,7 @@ var checks = []struct {
 func (t *tool) verifyCommand() *cobra.Command {
 	var addresses []string
 	var params string
-	var anyPrefix bool
+	var o verifyFlags
 	c := &cobra.Command{
 		Use:   "verify",
 		Short: "tell whether addresses belong to parameters",
@@ -58,20 +64,25 @@ it has a Multi-Prefix extension, else as CGAs (RFC 3972). It exits with 1 if one
 				return usagef("--address is missing")
 			case params == "":
 				return usagef("--params is missing")
+			case o.anyPrefix && o.set || o.anyPrefix && o.unassigned || o.set && o.unassigned:
+				return usagef("give one of --any-prefix, --set and --allow-unassigned-sec")
 			}
 			list, err := parseAddresses(addresses)
 			if err != nil {
 				return err
 			}
 			t.started = true
-			return t.verify(list, params, anyPrefix)
+			return t.verify(list, params, o)
 		},
 	}
 	f := c.Flags()
 	f.SortFlags = false
 	f.StringArrayVar(&addresses, "address", nil, "`address` to verify; may be given again")
 	f.StringVar(&params, "params", "", "parameter `file`")
-	f.BoolVar(&anyPrefix, "any-prefix", false, "take prefix and collision count from the address, as shim6d does")
+	f.BoolVar(&o.anyPrefix, "any-prefix", false, "take prefix and collision count from the address, as shim6d does")
+	f.BoolVar(&o.set, "set", false, "the addresses must be the HBA set, the whole of it")
+	f.BoolVar(&o.unassigned, "allow-unassigned-sec", false, "read Sec 3 to 7 as RFC 3972 did before RFC 4982")
+	must(c.MarkFlagFilename("params", "pds"))
 	return c
 }
 
@@ -87,7 +98,7 @@ func parseAddresses(texts []string) ([]netip.Addr, error) {
 	return list, nil
 }
 
-func (t *tool) verify(addresses []netip.Addr, path string, anyPrefix bool) error {
+func (t *tool) verify(addresses []netip.Addr, path string, o verifyFlags) error {
 	p, err := cga.LoadParams(path)
 	if err != nil {
 		return err
@@ -99,11 +110,7 @@ func (t *tool) verify(addresses []netip.Addr, path string, anyPrefix bool) error
 	}
 	for _, a := range addresses {
 		v := verdict{Address: a, OK: true, Method: method}
-		_, errElsewhere := p.For(a)
-		err := p.VerifyFor(a)
-		if anyPrefix {
-			err = errElsewhere
-		}
+		err, errElsewhere := o.verify(a, p)
 		if err != nil {
 			result.OK = false
 			v.OK, v.Check, v.Error = false, checkName(err), err.Error()
@@ -120,6 +127,14 @@ func (t *tool) verify(addresses []netip.Addr, path string, anyPrefix bool) error
 			}
 		}
 	}
+	if o.set && result.OK {
+		if _, err := cga.VerifySet(addresses, p); err != nil {
+			result.OK, result.Set = false, err.Error()
+			if !t.json {
+				t.printError(err)
+			}
+		}
+	}
 	if t.json {
 		if err := t.printJSON(result); err != nil {
 			return err
@@ -129,6 +144,20 @@ func (t *tool) verify(addresses []netip.Addr, path string, anyPrefix bool) error
 		return errReported
 	}
 	return nil
+}
+
+// verify checks one address as the flags ask, and with its own prefix and collision count.
+func (o verifyFlags) verify(a netip.Addr, p *cga.Params) (err, errElsewhere error) {
+	_, errElsewhere = p.For(a)
+	switch {
+	case o.anyPrefix:
+		return errElsewhere, errElsewhere
+	case o.set:
+		return cga.VerifyHBA(a, p), errElsewhere
+	case o.unassigned:
+		return p.VerifyUnassigned(a), errElsewhere
+	}
+	return p.VerifyFor(a), errElsewhere
 }
 
 func checkName(err error) string {

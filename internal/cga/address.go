@@ -48,10 +48,11 @@ func (p *Params) Hash2() [14]byte {
 // Strength gives the highest supported Sec value for which Hash2 has enough zero bits: p verifies for addresses with
 // that Sec and all lower ones.
 func (p *Params) Strength() uint8 {
-	return min(p.strength(), MaxSec)
+	return min(p.StrengthUnassigned(), MaxSec)
 }
 
-func (p *Params) strength() uint8 {
+// StrengthUnassigned is Strength, but counts the Sec values up to 7 that RFC 4982 left unassigned.
+func (p *Params) StrengthUnassigned() uint8 {
 	h := p.Hash2()
 	sec := uint8(0)
 	for sec < maxAnySec && h[2*sec] == 0 && h[2*sec+1] == 0 {

@@ -80,6 +80,7 @@ type Stats struct {
 type Search struct {
 	start   *Params // what is counted up from
 	options GenerateOptions
+	job     search.Job
 	run     *search.Search // nil when start needs no search
 	began   atomic.Int64   // in Unix nanoseconds
 	elapsed atomic.Int64   // of a run that ended
@@ -143,6 +144,7 @@ func NewSearch(o GenerateOptions) (*Search, error) {
 			return nil, fmt.Errorf("%w: %w", ErrOptions, err)
 		}
 	}
+	s.job = j
 	if s.run, err = search.New(j, search.Options{Engine: o.Engine, Threads: o.Threads, From: o.From}); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrOptions, err)
 	}
@@ -151,7 +153,7 @@ func NewSearch(o GenerateOptions) (*Search, error) {
 
 // good tells whether the start is the result. It is the first candidate of the first part of the search alone.
 func (s *Search) good() bool {
-	return s.options.From == 0 && s.options.Shard == 0 && s.start.strength() >= s.options.Sec
+	return s.options.From == 0 && s.options.Shard == 0 && s.start.StrengthUnassigned() >= s.options.Sec
 }
 
 // field lays the field of the search out, adding the extension that it may need.
@@ -191,6 +193,11 @@ func checkSet(set [][8]byte) error {
 // is the same one.
 func (s *Search) Start() *Params {
 	return s.start
+}
+
+// Job gives what is searched, a zero Job when nothing is.
+func (s *Search) Job() search.Job {
+	return s.job
 }
 
 // Run gives the first good parameters in counting order, with collision count 0. The search of Sec 1 tries 2^16 candidates

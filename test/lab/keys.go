@@ -19,8 +19,15 @@ import (
 
 // hostKeys are the keys of one host of the topology.
 type hostKeys struct {
-	Addresses []netip.Addr `json:"addresses"`
+	Addresses []netip.Addr
 	dir       string
+}
+
+// generated is what cgatool generate tells.
+type generated struct {
+	Addresses []struct {
+		Address netip.Addr `json:"address"`
+	} `json:"addresses"`
 }
 
 // makeKeys has cgatool make the hosts' keys and addresses, once for a build folder: the search is slow in a guest.
@@ -35,7 +42,7 @@ func makeKeys(s *settings) (a, b *hostKeys, err error) {
 
 func keysOf(s *settings, host string, prefixes ...netip.Prefix) (*hostKeys, error) {
 	dir := filepath.Join(s.build, "lab", "keys", host)
-	list := filepath.Join(dir, "addresses.json")
+	list := filepath.Join(dir, "generated.json")
 	if _, err := os.Stat(list); errors.Is(err, os.ErrNotExist) {
 		if err := generate(filepath.Join(s.build, "bin", "cgatool"), dir, list, prefixes); err != nil {
 			return nil, fmt.Errorf("keys of host %s: %w", host, err)
@@ -45,9 +52,13 @@ func keysOf(s *settings, host string, prefixes ...netip.Prefix) (*hostKeys, erro
 	if err != nil {
 		return nil, err
 	}
-	k := &hostKeys{dir: dir}
-	if err := json.Unmarshal(raw, k); err != nil {
+	var g generated
+	if err := json.Unmarshal(raw, &g); err != nil {
 		return nil, fmt.Errorf("%s: %w", list, err)
+	}
+	k := &hostKeys{dir: dir}
+	for _, a := range g.Addresses {
+		k.Addresses = append(k.Addresses, a.Address)
 	}
 	if len(k.Addresses) != len(prefixes) {
 		return nil, fmt.Errorf("%s: %d addresses for %d prefixes", list, len(k.Addresses), len(prefixes))
