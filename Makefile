@@ -13,11 +13,19 @@ CACHE := $(or $(SHIM6_CACHE),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/shim6)
 export PATH := $(CACHE)/go/bin:$(PATH):/usr/sbin:/sbin
 export CGO_ENABLED := 0
 
+# The staticcheck that knows the Go of go.mod.
+STATICCHECK := v0.8.2
+
+empty :=
+space := $(empty) $(empty)
+comma := ,
+
 LAB := $(BIN)/lab --build build --tsend $(TSEND) --rtt $(RTT) --seed $(SEED)
 PROGRAMS := $(patsubst %/,%,$(dir $(wildcard daemon/shim6d/main.go daemon/shim6ctl/main.go cgad/main.go cgatool/main.go)))
 
 .DEFAULT_GOAL := help
-.PHONY: help all build programs labtools setup setup-6.1 setup-6.12 kmod kmod-6.1 kmod-6.12 demo lab lab-list lab-shell clean
+.PHONY: help all build programs labtools setup setup-6.1 setup-6.12 kmod kmod-6.1 kmod-6.12 \
+	demo lab lab-list lab-shell test go-test check go-check kmod-check clean
 
 help:
 	@echo 'make demo [KERNEL=6.1|6.12] [TSEND=3s] [RTT=20ms]   a provider fails under a transfer, without shim6 and with it'
@@ -25,6 +33,7 @@ help:
 	@echo 'make lab [CASE=name] [KERNEL=6.1|6.12]   one lab case, or all of them'
 	@echo 'make lab-list        the lab cases, one line each'
 	@echo 'make lab-shell       a prompt in the network of the lab'
+	@echo 'make check           style and static analysis of the Go and the C code'
 	@echo 'make build           the programs, in $(BIN)'
 	@echo 'make kmod            the kernel modules for Linux 6.1 and 6.12, in build/kmod'
 	@echo 'make clean           remove what was built'
@@ -67,6 +76,37 @@ lab-list: labtools
 
 lab-shell: labtools programs kmod-$(KERNEL)
 	@$(LAB) shell --kernel $(KERNEL)
+
+# Everything that must hold. The lab runs two guests at a time; their clocks do not depend on how busy this machine is.
+test: setup go-test kmod labtools programs
+	@$(LAB) run --brief --jobs 2 --kernel $(subst $(space),$(comma),$(SERIES))
+
+# The packages with goroutines that share data run once more under the race detector.
+go-test: setup
+	go vet ./...
+	go test ./...
+	CGO_ENABLED=1 go test -race ./daemon/ctl/... ./daemon/nl/... ./daemon/run/...
+
+check: go-check kmod-check
+
+go-check: setup
+	@unformatted=$$(gofmt -l $$(git ls-files '*.go')); \
+	if [ -n "$$unformatted" ]; then echo "not formatted by gofmt: $$unformatted"; exit 1; fi
+	go vet ./...
+	go run honnef.co/go/tools/cmd/staticcheck@$(STATICCHECK) ./...
+	go test ./internal/layering
+
+# compat.h must test versions; the other two are judgements that checkpatch gets wrong here.
+kmod-check: setup-6.12
+	@command -v sparse >/dev/null || { echo 'sparse is missing: apt-get install sparse'; exit 1; }
+	@mkdir -p build/check
+	@headers=$(CACHE)/kernel/6.12/root/usr/src/linux-headers-$$(cat $(CACHE)/kernel/6.12/release); rm -rf build/check/kmod; \
+	kmod/build.sh $$headers build/check/kmod W=1 C=2 CHECK=sparse CONFIG_DEBUG_INFO_BTF_MODULES= >build/check/sparse.log 2>&1; \
+	status=$$?; if [ $$status -ne 0 ] || grep -E '(warning|error):' build/check/sparse.log; then cat build/check/sparse.log; exit 1; fi
+	@test/fetch-checkpatch.sh 6.12 $(CACHE)/checkpatch
+	@perl $(CACHE)/checkpatch/checkpatch.pl --no-tree --quiet --max-line-length=120 --show-types \
+		--ignore LINUX_VERSION_CODE,CONSTANT_COMPARISON,MACRO_ARG_UNUSED,JIFFIES_COMPARISON \
+		-f kmod/*.[ch] heuristics/*.c
 
 clean:
 	rm -rf build test/out

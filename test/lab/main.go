@@ -59,6 +59,7 @@ func command() *cobra.Command {
 			return runAll(cmd.Context(), s, args)
 		},
 	}
+	run.Flags().BoolVar(&s.brief, "brief", false, "show only what fails and how each case ends")
 	run.Flags().IntVar(&s.jobs, "jobs", 1, "guests at a time")
 	list := &cobra.Command{
 		Use:   "list",
@@ -89,6 +90,7 @@ type settings struct {
 	tsend, rtt time.Duration
 	seed       uint64
 	jobs       int
+	brief      bool
 }
 
 func (s *settings) check() error {

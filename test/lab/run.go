@@ -20,7 +20,7 @@ import (
 
 const (
 	// bootLimit is how long a guest may take to say hello. A guest hangs in its first second, if ever, without a word.
-	bootLimit = 60 * time.Second
+	bootLimit = 2 * time.Minute
 	bootTries = 2
 	// memory holds the initramfs, the transferred file twice and the packet captures.
 	memoryMB = 1536
@@ -78,7 +78,7 @@ func runAll(ctx context.Context, s *settings, names []string) error {
 
 // runCase runs one case on one kernel, writes result.json and tells the user.
 func runCase(ctx context.Context, s *settings, series string, c cases.Case) error {
-	t := newTerminal(os.Stdout, c.Name, series, s.jobs > 1)
+	t := newTerminal(os.Stdout, c.Name, series, s.jobs > 1, s.brief)
 	start := time.Now()
 	result := &report.Result{Case: c.Name, Kernel: series}
 	out := s.outDir(series, c.Name)

@@ -17,12 +17,13 @@ type terminal struct {
 	prefix string
 	name   string
 	series string
+	brief  bool
 }
 
 var terminalMutex sync.Mutex
 
-func newTerminal(out io.Writer, name, series string, several bool) *terminal {
-	t := &terminal{out: out, name: name, series: series}
+func newTerminal(out io.Writer, name, series string, several, brief bool) *terminal {
+	t := &terminal{out: out, name: name, series: series, brief: brief}
 	if several {
 		t.prefix = fmt.Sprintf("%s/%s: ", name, series)
 	}
@@ -35,8 +36,15 @@ func (t *terminal) print(format string, args ...any) {
 	fmt.Fprintf(t.out, t.prefix+format+"\n", args...)
 }
 
+// progress shows what a brief report leaves out.
+func (t *terminal) progress(format string, args ...any) {
+	if !t.brief {
+		t.print(format, args...)
+	}
+}
+
 func (t *terminal) title(about string) {
-	t.print("== %s on Linux %s: %s", t.name, t.series, about)
+	t.progress("== %s on Linux %s: %s", t.name, t.series, about)
 }
 
 // say shows something that did not come from the guest.
@@ -46,24 +54,24 @@ func (t *terminal) say(format string, args ...any) {
 
 // line shows something that happened in the guest, by the guest's clock.
 func (t *terminal) line(l report.Line, format string, args ...any) {
-	t.print("%8.3f s  %s", float64(l.At)/1e9, fmt.Sprintf(format, args...))
+	t.progress("%8.3f s  %s", float64(l.At)/1e9, fmt.Sprintf(format, args...))
 }
 
 // check adds a check to the result and shows it.
 func (t *terminal) check(r *report.Result, c report.Check) {
 	r.Checks = append(r.Checks, c)
-	mark := "ok  "
 	if !c.OK {
-		mark = "FAIL"
+		t.print("      FAIL  %s: %s", c.Name, c.Detail)
+		return
 	}
-	t.print("      %s  %s: %s", mark, c.Name, c.Detail)
+	t.progress("      ok    %s: %s", c.Name, c.Detail)
 }
 
 // block shows lines under a title.
 func (t *terminal) block(title, lines string) {
-	t.print("  %s", title)
+	t.progress("  %s", title)
 	for line := range strings.Lines(lines) {
-		t.print("  %s", strings.TrimSuffix(line, "\n"))
+		t.progress("  %s", strings.TrimSuffix(line, "\n"))
 	}
 }
 

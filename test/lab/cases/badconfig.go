@@ -18,7 +18,7 @@ var badConfig = Case{
 	Name:    "bad-config",
 	About:   "shim6d refuses a wrong configuration, key or surrounding with a clear error",
 	Daemons: true,
-	Limit:   2 * time.Minute,
+	Limit:   5 * time.Minute,
 	Run:     runBadConfig,
 }
 

@@ -25,7 +25,7 @@ var establishment = Case{
 	About:    "a transfer makes the default heuristic of one host ask for a context, and both agree on it",
 	FastTime: true,
 	Daemons:  true,
-	Limit:    3 * time.Minute,
+	Limit:    5 * time.Minute,
 	Run:      runEstablish,
 }
 

@@ -22,7 +22,7 @@ import (
 var malformedNetlink = Case{
 	Name:  "malformed-netlink",
 	About: "wrong attributes, lengths and values are refused, and touch no context",
-	Limit: 2 * time.Minute,
+	Limit: 5 * time.Minute,
 	Run:   runMalformedNetlink,
 }
 

@@ -20,7 +20,7 @@ import (
 var smoke = Case{
 	Name:  "smoke",
 	About: "the modules load, offer their family, hook and unhook a namespace, and unload",
-	Limit: 60 * time.Second,
+	Limit: 5 * time.Minute,
 	Run:   runSmoke,
 }
 

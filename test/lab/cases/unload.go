@@ -20,7 +20,7 @@ var unload = Case{
 	Name:  "unload",
 	About: "namespaces with live contexts vanish and the module unloads, under traffic",
 	CPUs:  2,
-	Limit: 4 * time.Minute,
+	Limit: 5 * time.Minute,
 	Run:   runUnload,
 }
 

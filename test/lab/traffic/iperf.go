@@ -25,6 +25,10 @@ type Transfer struct {
 	Log          string // folder and prefix of the two programs' output
 }
 
+// pacingTimer is how often the sender looks whether it may send, in microseconds. The default of 1000 is what most of a
+// long run would be spent on.
+const pacingTimer = "5000"
+
 // A Pace is how fast a transfer goes.
 type Pace struct {
 	RateMbit int // on average, in 10^6 bit/s
@@ -67,7 +71,8 @@ func (t Transfer) Start() (*Running, error) {
 	}
 	receiver, err := t.To.Launch(t.Log+"receiver.log", "iperf3", "--client", t.Src.String(), "--version6", "--bind", t.Dst.String(),
 		"--port", port, "--reverse", "--file", t.Sink, "--bytes", fmt.Sprint(source.Size()), "--length", fmt.Sprint(t.Pace.Block),
-		"--bitrate", fmt.Sprintf("%dM", t.Pace.RateMbit), "--fq-rate", fmt.Sprintf("%dM", t.Pace.BurstMbit), "--json")
+		"--bitrate", fmt.Sprintf("%dM", t.Pace.RateMbit), "--fq-rate", fmt.Sprintf("%dM", t.Pace.BurstMbit),
+		"--pacing-timer", pacingTimer, "--json")
 	if err != nil {
 		sender.Kill()
 		return nil, err

@@ -1,0 +1,17 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+# fetch-checkpatch.sh SERIES OUT: take the kernel's style checker out of Debian's source package, without installing it.
+set -eu
+series=$1 out=$2
+[ -s "$out/checkpatch.pl" ] && exit 0
+work=$out.tmp.$$
+trap 'rm -rf "$work"' EXIT
+mkdir -p "$work"
+(cd "$work" && apt-get -o APT::Sandbox::User=root -qq download "linux-source-$series" >&2)
+dpkg-deb --fsys-tarfile "$work"/*.deb | tar -x -C "$work" --wildcards '*/linux-source-*.tar.xz'
+tree=linux-source-$series/scripts
+tar -x -C "$work" --strip-components=2 -f "$work"/usr/src/linux-source-*.tar.xz \
+	"$tree/checkpatch.pl" "$tree/spelling.txt" "$tree/const_structs.checkpatch"
+rm -rf "$work"/*.deb "$work/usr" "$out"
+mv "$work" "$out"
+trap - EXIT
