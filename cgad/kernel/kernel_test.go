@@ -222,7 +222,8 @@ func TestSyncTellsDifferences(t *testing.T) {
 	l := netlab.NewLink(t, "h0", "r0")
 	index := l.Host.Attrs().Index
 	out := make(chan autoconf.Event, 100)
-	w := &watcher{k: open(t), ctx: t.Context(), out: out, links: make(map[int]autoconf.LinkChanged), addrs: make(map[place]autoconf.AddressChanged)}
+	w := newWatcher(t.Context(), open(t))
+	w.out = out
 	stale := place{index, netip.MustParseAddr("2001:db8::1")}
 	w.addrs[stale] = autoconf.AddressChanged{Link: index, Addr: netip.PrefixFrom(stale.addr, 64), Tentative: true}
 	w.links[77] = autoconf.LinkChanged{Index: 77, Name: "gone0"}

@@ -25,13 +25,14 @@ type place struct {
 	addr netip.Addr
 }
 
-// message tells what a message means, and reports whether rules or routes of ours may have gone.
+// message tells what a message means, and reports whether an audit is due.
 func (w *watcher) message(m *syscall.NetlinkMessage) (audit bool) {
 	switch m.Header.Type {
 	case unix.RTM_NEWLINK, unix.RTM_DELLINK:
 		// A bridge tells about its ports with messages of its own family.
 		if len(m.Data) >= unix.SizeofIfInfomsg && m.Data[0] == unix.AF_UNSPEC {
 			w.linkMessage(m)
+			return len(w.unsure) > 0
 		}
 	case unix.RTM_NEWADDR:
 		if a, ok := parseAddress(m.Data); ok {
@@ -60,16 +61,39 @@ func (w *watcher) linkMessage(m *syscall.NetlinkMessage) {
 }
 
 func (w *watcher) link(l *netlink.LinkAttrs) {
-	ev := autoconf.LinkChanged{
+	w.linkState(autoconf.LinkChanged{
 		Index:    l.Index,
 		Name:     l.Name,
 		Up:       l.Flags&net.FlagUp != 0 && l.RawFlags&unix.IFF_LOWER_UP != 0,
 		Loopback: l.Flags&net.FlagLoopback != 0,
-		Router:   takesNoAdvertisements(l.Name),
+	})
+}
+
+// linkState completes and tells the state of an interface. One whose settings cannot be read stays what it was, or is left
+// alone like a router's, and is looked at again soon.
+func (w *watcher) linkState(ev autoconf.LinkChanged) {
+	old, known := w.links[ev.Index]
+	router, err := takesNoAdvertisements(ev.Name)
+	delete(w.unsure, ev.Index)
+	if err != nil {
+		router = !known || old.Router
+		if w.looks[ev.Index]++; w.looks[ev.Index] <= looksMax {
+			w.unsure[ev.Index] = true
+		}
+	} else {
+		delete(w.looks, ev.Index)
 	}
-	if old, ok := w.links[ev.Index]; !ok || old != ev {
+	ev.Router = router
+	if !known || old != ev {
 		w.links[ev.Index] = ev
 		w.tell(ev)
+	}
+}
+
+// lookAgain looks again at interfaces whose settings could not be read.
+func (w *watcher) lookAgain() {
+	for _, index := range slices.Sorted(maps.Keys(w.unsure)) {
+		w.linkState(w.links[index])
 	}
 }
 
@@ -78,6 +102,8 @@ func (w *watcher) linkGone(index int) {
 		return
 	}
 	delete(w.links, index)
+	delete(w.unsure, index)
+	delete(w.looks, index)
 	maps.DeleteFunc(w.addrs, func(p place, _ autoconf.AddressChanged) bool { return p.link == index })
 	w.tell(autoconf.LinkGone{Index: index})
 }

@@ -82,7 +82,11 @@ func (s *settings) manage(link int) error {
 	if err := s.set(iface, settingAutoconf, "0"); err != nil {
 		return err
 	}
-	if takesNoAdvertisements(iface.Name) {
+	router, err := takesNoAdvertisements(iface.Name)
+	if err != nil {
+		return fmt.Errorf("settings of %s: %w", iface.Name, err)
+	}
+	if router {
 		return s.set(iface, settingAcceptRA, acceptAsRouter)
 	}
 	return nil
@@ -149,12 +153,13 @@ func (s *settings) putBack(x saved) error {
 	return write(iface.Name, x.Name, x.Before)
 }
 
-// takesNoAdvertisements reports whether the interface is a router's, which takes advertisements only when told so.
-func takesNoAdvertisements(iface string) bool {
+// takesNoAdvertisements reports whether the interface is a router's, which takes advertisements only when told so. The
+// error is fs.ErrNotExist for one without IPv6, and for a moment for one that is renamed.
+func takesNoAdvertisements(iface string) (bool, error) {
 	forwarding, err := readSetting(iface, settingForwarding)
 	if err != nil || forwarding == "0" {
-		return false
+		return false, err
 	}
 	accept, err := readSetting(iface, settingAcceptRA)
-	return err == nil && accept != acceptAsRouter
+	return accept != acceptAsRouter, err
 }

@@ -33,7 +33,7 @@ func (k *Kernel) Watch(ctx context.Context) (<-chan autoconf.Event, error) {
 	if err != nil {
 		return nil, err
 	}
-	w := &watcher{k: k, ctx: ctx, out: make(chan autoconf.Event, eventsInAdvance), links: make(map[int]autoconf.LinkChanged), addrs: make(map[place]autoconf.AddressChanged)}
+	w := newWatcher(ctx, k)
 	go func() {
 		defer close(w.out)
 		for s != nil {
@@ -80,6 +80,20 @@ type watcher struct {
 	out   chan autoconf.Event
 	links map[int]autoconf.LinkChanged
 	addrs map[place]autoconf.AddressChanged
+
+	unsure map[int]bool // interfaces whose settings could not be read and that are to be looked at again
+	looks  map[int]int  // how often they could not
+}
+
+// looksMax is how often the settings of an interface are tried to read soon; after that only a full audit tries.
+const looksMax = 10
+
+func newWatcher(ctx context.Context, k *Kernel) *watcher {
+	return &watcher{
+		k: k, ctx: ctx, out: make(chan autoconf.Event, eventsInAdvance),
+		links: make(map[int]autoconf.LinkChanged), addrs: make(map[place]autoconf.AddressChanged),
+		unsure: make(map[int]bool), looks: make(map[int]int),
+	}
 }
 
 // follow tells changes until the socket breaks, as it does when messages were lost, or ctx is done.
@@ -115,6 +129,10 @@ func (w *watcher) follow(s *nl.NetlinkSocket) {
 				}
 			}
 		case <-audit.C:
+			w.lookAgain()
+			if len(w.unsure) > 0 {
+				audit.Reset(auditDelay)
+			}
 			if w.audit() != nil {
 				return
 			}

@@ -66,10 +66,10 @@ func TestFromNothing(t *testing.T) {
 		w.advertise(t, two, "fe80::2", advertisement(1800, prefixB))
 		first, second := r.proved(t, w, one, 1), r.proved(t, w, two, 1)
 		wantRouting(t, w, prefixA, "0 ::/0 via fe80::1", prefixB, "1 ::/0 via fe80::2")
-		s, err := r.Status(t.Context())
-		if err != nil || len(s.Links) != 2 || len(s.Rules) != 2 || s.Links[0].Addresses[0].State != autoconf.Ready {
-			t.Errorf("status is %+v, %v", s, err)
-		}
+		netlab.Wait(t, "a status with all that", func() bool {
+			s, err := r.Status(t.Context())
+			return err == nil && len(s.Links) == 2 && len(s.Rules) == 2 && s.Links[0].Addresses[0].State == autoconf.Ready
+		})
 		// A provider says goodbye: its routes are gone within a second.
 		before := time.Now()
 		w.advertise(t, one, "fe80::1", advertisement(0, prefixA))
@@ -114,10 +114,11 @@ func TestCollision(t *testing.T) {
 		w.taken(t, one)
 		w.advertise(t, one, "fe80::1", advertisement(1800, prefixA))
 		r.proved(t, w, one, 1)
-		s, err := r.Status(t.Context())
-		if err != nil || s.Links[0].Addresses[0].CollisionCount != 1 || s.Links[0].Addresses[0].State != autoconf.Ready {
-			t.Errorf("status is %+v, %v", s, err)
-		}
+		netlab.Wait(t, "a status with collision count 1", func() bool {
+			s, err := r.Status(t.Context())
+			a := s.Links[0].Addresses[0]
+			return err == nil && a.CollisionCount == 1 && a.State == autoconf.Ready
+		})
 	})
 }
 
