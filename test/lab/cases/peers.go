@@ -4,13 +4,11 @@ package cases
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 
 	"shim6/test/lab/daemon"
 	"shim6/test/lab/genl"
-	"shim6/test/lab/module"
 	"shim6/test/lab/node"
 	"shim6/test/lab/report"
 	"shim6/test/lab/topo"
@@ -29,16 +27,6 @@ func (e *Env) addresses() topo.Addresses {
 		return topo.Plain()
 	}
 	return topo.Addresses{A1: e.A1, A2: e.A2, B1: e.B1}
-}
-
-// loadUnderTest loads our modules.
-func (e *Env) loadUnderTest() error {
-	for _, name := range underTest {
-		if err := module.Load(report.KmodDir + "/" + name + ".ko"); err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 // startPeers loads the modules and starts a daemon in each host. Host a wants contexts by the default heuristic, host b by
@@ -114,13 +102,6 @@ func (e *Env) checkStates(net *topo.Network, want int) {
 		out, err := n.Output("ip", "xfrm", "state")
 		got := strings.Count(out, "proto ")
 		e.Check(fmt.Sprintf("ip xfrm state of %s shows %d states", n.Name, want), err == nil && got == want, "%d %s", got, errText(err))
-	}
-}
-
-// unloadUnderTest unloads our modules, last come first.
-func (e *Env) unloadUnderTest() {
-	for _, name := range slices.Backward(underTest) {
-		e.Works("unload "+name, unloadSoon(name))
 	}
 }
 

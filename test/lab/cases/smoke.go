@@ -13,20 +13,22 @@ import (
 	"golang.org/x/sys/unix"
 
 	"shim6/test/lab/genl"
-	"shim6/test/lab/module"
-	"shim6/test/lab/report"
 )
 
 var smoke = Case{
 	Name:  "smoke",
-	About: "the modules load, offer their family, hook and unhook a namespace, and unload",
+	About: "all modules load, offer their family, hook and unhook a namespace, and unload",
 	Limit: 5 * time.Minute,
 	Run:   runSmoke,
 }
 
 func runSmoke(e *Env) error {
-	for _, name := range underTest {
-		if !e.Works("load "+name, module.Load(report.KmodDir+"/"+name+".ko")) {
+	names, err := underTest()
+	if err != nil {
+		return err
+	}
+	for _, name := range names {
+		if !e.Works("load "+name, loadOne(name)) {
 			return fmt.Errorf("%s does not load", name)
 		}
 	}
@@ -37,9 +39,11 @@ func runSmoke(e *Env) error {
 	defer conn.Close()
 	e.Check("family has the events group", conn.HasGroup(), "%v", conn.HasGroup())
 
-	names, err := heuristics(conn)
-	e.Check("heuristics none and default are registered", err == nil && slices.Contains(names, "none") && slices.Contains(names, "default"),
-		"%s %v", strings.Join(names, ", "), err)
+	known, err := heuristics(conn)
+	e.Check("heuristics none and default are registered", err == nil && slices.Contains(known, "none") && slices.Contains(known, "default"),
+		"%s %s", strings.Join(known, ", "), errText(err))
+	// Each heuristic module registers one, none is built in.
+	e.Check("every heuristic module registers a heuristic", len(known) == len(names), "%d modules, %d heuristics", len(names)-1, len(known))
 	err = conn.Do(genl.CfgSet, genl.U8(genl.Enabled, 1))
 	e.Works("enable", err)
 	err = conn.Do(genl.CfgSet, genl.String(genl.Heuristic, "default"))
@@ -56,22 +60,6 @@ func runSmoke(e *Env) error {
 	_, err = genl.Dial(0)
 	e.Check("family is gone", err != nil, "%v", err)
 	return nil
-}
-
-// underTest are our modules, in load order.
-var underTest = []string{"shim6", "shim6_heur_default"}
-
-// unloadSoon removes a module; what it freed may still wait for a grace period.
-func unloadSoon(name string) error {
-	var err error
-	for range 50 {
-		if err = module.Unload(name); !errors.Is(err, unix.EAGAIN) && !errors.Is(err, unix.EBUSY) {
-			return err
-		}
-		time.Sleep(100 * time.Millisecond)
-	}
-	users, usersErr := module.Users(name)
-	return fmt.Errorf("%w: %s%s", err, users, errText(usersErr))
 }
 
 // heuristics returns the names of the registered heuristics.
