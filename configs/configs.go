@@ -8,8 +8,10 @@ import "embed"
 // Files are the shipped configuration files, by name:
 //
 //	shim6.yaml          /etc/shim6/shim6.yaml
+//	cgad.yaml           /etc/shim6/cgad.yaml
 //	shim6d.service      /usr/lib/systemd/system/shim6d.service
+//	cgad.service        /usr/lib/systemd/system/cgad.service
 //	shim6.modules-load  /usr/lib/modules-load.d/shim6.conf
 //
-//go:embed shim6.yaml shim6d.service shim6.modules-load
+//go:embed shim6.yaml cgad.yaml shim6d.service cgad.service shim6.modules-load
 var Files embed.FS
