@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"time"
 
 	"shim6/internal/cga"
@@ -150,10 +151,26 @@ func (c *checkpoint) begin(run *cga.Search) error {
 		what = fmt.Sprintf("shard is %d/%d, not %d/%d", s.Shard, s.Shards, want.Shard, want.Shards)
 	case s.Start != want.Start:
 		what = "key, modifier, prefixes or extensions differ"
+	case s.Found != "" && !comesFrom(c.found(), &start, o.Field):
+		what = "it found something else"
 	default:
 		return nil
 	}
 	return withHint(fmt.Errorf("%s belongs to another search: %s", c.path, what), "give each search a checkpoint of its own")
+}
+
+// comesFrom tells whether a search of a field can lead from start to found. Whether found is good is seen later.
+func comesFrom(found, start *cga.Params, f cga.Field) bool {
+	p := *found
+	p.Modifier, p.Prefix = start.Modifier, start.Prefix
+	switch last := len(p.Extensions) - 1; {
+	case f == cga.FieldNonce && cga.IsNonce(p.PublicKey):
+		p.PublicKey = start.PublicKey
+	case f == cga.FieldExtension && last >= 0 && last < len(start.Extensions) && len(p.Extensions[last].Data) == len(start.Extensions[last].Data):
+		p.Extensions = slices.Clone(p.Extensions)
+		p.Extensions[last].Data = start.Extensions[last].Data
+	}
+	return bytes.Equal(p.Marshal(), start.Marshal())
 }
 
 // explain adds the name of the file to an error about what came from it.

@@ -5,7 +5,6 @@ package main
 import (
 	"context"
 	"io"
-	"path/filepath"
 	"slices"
 
 	"github.com/spf13/pflag"
@@ -31,7 +30,7 @@ type linShim6Flags struct {
 }
 
 // linShim6 runs a command line of the LinShim6 tool. Unlike that tool it lets nobody else read the files it makes, and it
-// overwrites none but the parameter file that it was told to start from.
+// overwrites none but parameter files.
 func (t *tool) linShim6(ctx context.Context, args []string) error {
 	var o linShim6Flags
 	f := pflag.NewFlagSet("cgatool", pflag.ContinueOnError)
@@ -92,7 +91,11 @@ func (t *tool) linShim6Generate(ctx context.Context, o linShim6Flags) error {
 		return err
 	}
 	s.paramsFile, s.keyFile, s.bits = o.derFile, o.keyFile, o.bits
-	out := &output{params: o.derOut, replace: o.derOut != "" && o.derFile != "" && filepath.Clean(o.derOut) == filepath.Clean(o.derFile)}
+	out := &output{params: o.derOut}
+	if exists(o.derOut) {
+		_, err := cga.LoadParams(o.derOut)
+		out.replace = err == nil
+	}
 	if o.bits != 0 {
 		out.key, s.keyFile = o.keyFile, ""
 	}

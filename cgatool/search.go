@@ -156,6 +156,9 @@ func (s *search) run(ctx context.Context, line *progress) (*result, error) {
 	r.params.Prefix, r.params.CollisionCount = s.prefixes[0], s.collisions
 	r.stats = cp.total(run.Stats())
 	r.addresses, err = s.addresses(r.params)
+	if err != nil && r.again {
+		err = cp.explain(err)
+	}
 	return r, err
 }
 

@@ -4,6 +4,7 @@ package cga
 
 import (
 	"errors"
+	"math/big"
 	"net/netip"
 	"testing"
 )
@@ -208,5 +209,58 @@ func TestFor(t *testing.T) {
 	} {
 		_, err := stored.For(netip.MustParseAddr(a))
 		wantErr(t, err, want)
+	}
+}
+
+// RFC 3972 section 4, step 6: the three leftmost bits are Sec, and "the u and g bits" are zero, whatever Hash1 is.
+func TestAddressBits(t *testing.T) {
+	p := mustParse(t, rfcParams)
+	for i := range 256 {
+		p.Modifier[15] = byte(i)
+		h := p.Hash1()
+		for sec := range uint8(MaxSec + 1) {
+			a, err := p.Address(sec)
+			if err != nil {
+				t.Fatal(err)
+			}
+			b := a.As16()
+			if b[8] != sec<<5|h[0]&0x1c || [7]byte(b[9:]) != [7]byte(h[1:]) || [8]byte(b[:8]) != p.Prefix {
+				t.Errorf("Sec %d, hash1 %x: %v", sec, h, a)
+			}
+		}
+	}
+}
+
+// RFC 3972 section 5 and RFC 5535 section 7 hash the key and never decode it: what stands there matters only to signatures.
+func TestVerifyNeverDecodesTheKey(t *testing.T) {
+	modulus := new(big.Int).SetBytes(unhex(signerHex)[29 : 29+128])
+	for name, key := range map[string][]byte{
+		"empty sequence":   {0x30, 0},
+		"even modulus":     spki(t, new(big.Int).Lsh(modulus, 1), big.NewInt(65537)),
+		"negative modulus": spki(t, new(big.Int).Neg(modulus), big.NewInt(65537)),
+		"exponent 0":       spki(t, modulus, new(big.Int)),
+		"even exponent":    spki(t, modulus, big.NewInt(2)),
+		"raw nonce":        unhex(rawKeyHex),
+	} {
+		set := MultiPrefix{P: true, Prefixes: prefixes("2001:db8:1::", "2001:db8:2::")}
+		for _, extensions := range [][]Extension{nil, {set.Extension()}} {
+			p := &Params{PublicKey: key, Prefix: set.Prefixes[0], Extensions: extensions}
+			a, err := p.Address(0)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := p.VerifyFor(a); err != nil {
+				t.Errorf("%s: %v", name, err)
+			}
+			bad, err := VerifyLocators(a, p.Marshal(), []PeerLocator{{a, MethodCGA}}, 1, make([]byte, 128))
+			if bad != -1 || !errors.Is(err, ErrKey) {
+				t.Errorf("%s: signature of locator %d: %v", name, bad, err)
+			}
+			if extensions != nil {
+				if _, err := VerifyLocators(a, p.Marshal(), []PeerLocator{{a, MethodHBA}}, 1, nil); err != nil {
+					t.Errorf("%s: HBA: %v", name, err)
+				}
+			}
+		}
 	}
 }
