@@ -60,14 +60,14 @@ func judgeFailover(s *settings, out string, r *report.Result, t *terminal) (any,
 		whole.Runs = append(whole.Runs, row)
 	}
 	for _, tsend := range []time.Duration{time.Second, 3 * time.Second, 15 * time.Second} {
-		t.check(r, whole.judge(tsend))
+		t.check(r, whole.judge(tsend, s.rtt))
 	}
 	return whole, nil
 }
 
 // judge says how many of the failovers with a Send Timeout were survived in time and whole.
-func (f *failoverResult) judge(tsend time.Duration) report.Check {
-	limit := (tsend + recoveryAllowance).Milliseconds()
+func (f *failoverResult) judge(tsend, rtt time.Duration) report.Check {
+	limit := (tsend + allowance(rtt)).Milliseconds()
 	var gaps []int64
 	var wrong []string
 	for _, row := range f.Runs {
