@@ -19,6 +19,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 	"golang.org/x/sys/unix"
 
+	"shim6/cgad/identity"
 	"shim6/internal/cga"
 )
 
@@ -40,6 +41,7 @@ func TestScripts(t *testing.T) {
 			"files":   files,
 			"store":   store,
 			"owns":    owns,
+			"install": install,
 		},
 	})
 }
@@ -178,5 +180,20 @@ func owns(ts *testscript.TestScript, neg bool, args []string) {
 		if _, key, ok := s.ParamsFor(a); !ok || key != args[2] {
 			ts.Fatalf("%v: key %q, %v; want %q", a, key, ok, args[2])
 		}
+	}
+}
+
+// install TAR DIR does with a bundle what cgad import does, and prints its addresses.
+func install(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: install TAR DIR")
+	}
+	f, err := os.Open(ts.MkAbs(args[0]))
+	ts.Check(err)
+	defer f.Close()
+	in, err := identity.Import(ts.MkAbs(args[1]), f)
+	ts.Check(err)
+	for _, a := range in.Addresses {
+		fmt.Fprintln(ts.Stdout(), a)
 	}
 }
