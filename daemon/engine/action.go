@@ -11,10 +11,11 @@ import (
 	"shim6/daemon/wire"
 )
 
-// ULIDPair and LocatorPair are those of package shim6.
+// ULIDPair, LocatorPair and Preference are those of package shim6.
 type (
 	ULIDPair    = shim6.ULIDPair
 	LocatorPair = shim6.LocatorPair
+	Preference  = shim6.Preference
 )
 
 // An Action is something that the engine wants done. Actions are carried out in order.

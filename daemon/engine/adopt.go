@@ -32,6 +32,7 @@ func (e *Engine) snapshot(c *context) Snapshot {
 		LocatorsPeer:     infos(c.Peer),
 		GenerationLocal:  c.Local.Generation,
 		GenerationPeer:   c.Peer.Generation,
+		Untold:           c.Untold(),
 		PDSPeer:          slices.Clone(c.PDSPeer),
 		SendTimeout:      c.sendTimeout,
 		KeepaliveTimeout: c.keepaliveTimeout(),
@@ -40,6 +41,8 @@ func (e *Engine) snapshot(c *context) Snapshot {
 		KeepalivesSent:   c.keepalivesSent,
 		Since:            c.Since,
 	}
+	proof := e.own.Proof(c.ULIDs.Local)
+	s.PDSLocal, s.KeyIDLocal = slices.Clone(proof.PDS), proof.KeyID
 	s.KeepaliveInterval = keepaliveInterval(s.KeepaliveTimeout)
 	if c.reap != nil {
 		s.Reap = c.reap.State()
@@ -80,6 +83,7 @@ func (e *Engine) onAdopt(now time.Time, ev AdoptContext) {
 		TagLocal: s.TagLocal, TagPeer: s.TagPeer,
 		Local: set(s.GenerationLocal, s.LocatorsLocal), Peer: set(s.GenerationPeer, s.LocatorsPeer),
 		PDSPeer: slices.Clone(s.PDSPeer), Exchange: s.Current, KeepaliveTimeout: s.KeepaliveTimeout, Since: s.Since,
+		Untold: s.Untold,
 	})
 	c.probesSent, c.probesReceived, c.keepalivesSent = s.ProbesSent, s.ProbesReceived, s.KeepalivesSent
 	c.reap = reap.New(e.rng, reap.Pair(s.Current))
@@ -91,9 +95,14 @@ func (e *Engine) onAdopt(now time.Time, ev AdoptContext) {
 	e.setCandidates(now, c)
 	if s.Reap != reap.Operational {
 		e.reapDo(now, c, c.reap.Explore(now, "adopted in "+s.Reap.String(), false))
-		return
+	} else {
+		e.reapDo(now, c, c.reap.Sync())
+		e.leave(now, c)
 	}
-	e.reapDo(now, c, c.reap.Sync())
+	if !e.own.Has(c.ULIDs.Local) {
+		e.sign(e.own.Keep(shim6.LocalLocator{Addr: c.ULIDs.Local, PDS: s.PDSLocal, KeyID: s.KeyIDLocal}))
+	}
+	e.inform(now, c, 0)
 }
 
 // adoptable tells why a snapshot cannot be adopted.
@@ -116,8 +125,8 @@ func (e *Engine) adoptable(s Snapshot) error {
 	case s.SendTimeout < MinSendTimeout || s.SendTimeout > MaxSendTimeout,
 		s.KeepaliveTimeout < MinSendTimeout || s.KeepaliveTimeout > MaxSendTimeout:
 		return errors.New("timeout out of range")
-	case len(s.PDSPeer) > wire.MaxControl:
-		return errors.New("parameters of the peer are too long")
+	case len(s.PDSPeer) > wire.MaxControl || len(s.PDSLocal) > wire.MaxControl:
+		return errors.New("parameters are too long")
 	case !local.Has(s.Current.Local) || s.Current.Peer != s.ULIDs.Peer && !peer.HasVerified(s.Current.Peer):
 		return errors.New("current pair is not of the locators")
 	case !peer.Has(s.ULIDs.Peer):

@@ -44,6 +44,41 @@ func TestAdopt(t *testing.T) {
 	again.forget()
 }
 
+// The local locators may have changed while nobody ran the engine, the ULID and what proves it among them. A request that was
+// on its way when the last one ended may have been taken or not, so the list is told again.
+func TestAdoptAfterMove(t *testing.T) {
+	w, a, b := established(t, engine.Config{})
+	w.lost = func(p engine.SendPacket) bool { return p.Src == b.addr(0) }
+	a.setLocators(three(t))
+	snapshot := a.only()
+	if !snapshot.Untold || len(b.only().LocatorsPeer) != 3 {
+		t.Fatalf("%+v", snapshot)
+	}
+	w.lost = nil
+	same := w.add("a again", engine.Config{}, three(t)[:2])
+	w.hosts = []*host{same, b}
+	same.handle(engine.AdoptContext{Snapshot: snapshot})
+	w.settle()
+	if s := same.only(); s.Untold || len(b.only().LocatorsPeer) != 2 {
+		t.Errorf("untold %v, the peer has %d", s.Untold, len(b.only().LocatorsPeer))
+	}
+
+	snapshot = same.only()
+	moved := w.add("a moved", engine.Config{}, three(t)[1:])
+	w.hosts = []*host{moved, b}
+	moved.handle(engine.AdoptContext{Snapshot: snapshot})
+	w.advance(time.Second)
+	if x, y := moved.only(), b.only(); x.Current.Local != moved.addr(0) || x.Reap != reap.Operational || len(y.LocatorsPeer) != 3 {
+		t.Errorf("%v on %v, the peer has %+v", x.Reap, x.Current, y.LocatorsPeer)
+	}
+	moved.w.lost = func(p engine.SendPacket) bool { return p.Src == moved.addr(0) || p.Dst == moved.addr(0) }
+	moved.timeout()
+	w.advance(5 * time.Second)
+	if s := moved.only(); s.Current.Local != moved.addr(1) || s.Reap != reap.Operational {
+		t.Errorf("%v on %v: the new locator was not announced", s.Reap, s.Current)
+	}
+}
+
 func TestAdoptWhileExploring(t *testing.T) {
 	w, a, b := established(t, engine.Config{})
 	w.lost = func(engine.SendPacket) bool { return true }

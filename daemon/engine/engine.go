@@ -147,16 +147,23 @@ func (e *Engine) established(tag wire.ContextTag, what string) *context {
 
 // apply carries out what a Context wants.
 func (e *Engine) apply(now time.Time, c *context, acts []shim6.Action) {
+	renew := false // the peer may not know of our locators what is known by now
 	for _, a := range acts {
 		switch a := a.(type) {
 		case shim6.Changed:
 			e.changed(now, c, a)
+			renew = true
 		case shim6.Updated:
 			if c.State() == shim6.StateEstablished {
 				e.install(now, c, false)
+				renew = true
 			}
 		case shim6.Relocated:
 			e.relocate(now, c)
+		case shim6.Informed:
+			e.informed(now, c)
+		case shim6.Notify:
+			e.notify(now, c, a)
 		case shim6.Send:
 			if e.send(a.Pair, a.Message) && c.State() == shim6.StateEstablished {
 				e.reapDo(now, c, c.reap.ControlSent())
@@ -171,6 +178,9 @@ func (e *Engine) apply(now time.Time, c *context, acts []shim6.Action) {
 		c.TagLocal, c.TagPeer = 0, 0
 	}
 	e.table.index(c)
+	if renew {
+		e.inform(now, c, 0)
+	}
 }
 
 // changed makes the kernel follow a change of state: it holds contexts in ESTABLISHED and I2BIS-SENT.
@@ -197,7 +207,7 @@ func (e *Engine) install(now time.Time, c *context, fresh bool) {
 	switch {
 	case c.reap == nil:
 		c.reap = reap.New(e.rng, reap.Pair(c.Exchange))
-	case fresh || !c.Peer.HasVerified(c.reap.Current().Peer):
+	case fresh || !c.Peer.HasVerified(c.reap.Current().Peer) || c.Peer.Broken(c.reap.Current().Peer):
 		acts = c.reap.Reset(reap.Pair(c.Exchange), "peer has a new context")
 	}
 	e.program(c)
@@ -214,7 +224,7 @@ func (e *Engine) program(c *context) {
 		ULIDs: c.ULIDs, FII: c.FII,
 		TagLocal: c.TagLocal, TagPeer: c.TagPeer,
 		Paths:             []LocatorPair{path},
-		LocatorsLocal:     c.Local.Addrs(),
+		LocatorsLocal:     e.localAddrs(c),
 		SendTimeout:       c.sendTimeout,
 		KeepaliveTimeout:  keepalive,
 		KeepaliveInterval: keepaliveInterval(keepalive),

@@ -60,7 +60,7 @@ func (e *Engine) identify(p PacketIn, tag wire.ContextTag, o *wire.Options) (k c
 		e.drop(p, ReasonBadTag, "")
 	case !shim6.Usable(k.ulids.Local) || !shim6.Usable(k.ulids.Peer):
 		e.drop(p, ReasonBadAddress, "in ULID pair")
-	case !e.announced(k.ulids.Local, p.Dst):
+	case !e.announced(k, p.Dst):
 		e.drop(p, ReasonNotLocal, "")
 	case e.own.Has(k.ulids.Peer):
 		e.drop(p, ReasonSelf, "ULID of the peer is a local locator")
@@ -70,10 +70,11 @@ func (e *Engine) identify(p PacketIn, tag wire.ContextTag, o *wire.Options) (k c
 	return k, false
 }
 
-// announced tells whether an address of ours is one that peers are told of together with a ULID of ours.
-func (e *Engine) announced(ulid, addr netip.Addr) bool {
-	own := e.own.For(ulid)
-	return own != nil && own.Set.Has(addr)
+// announced tells whether an address of ours is one that peers are told of together with a ULID of ours. A ULID that is no
+// locator any more takes no new contexts (RFC 5533 section 1.5).
+func (e *Engine) announced(k contextKey, addr netip.Addr) bool {
+	own := e.own.For(k.ulids.Local)
+	return own != nil && own.Set.Has(addr) && (e.own.Has(k.ulids.Local) || e.table.byKey[k] != nil)
 }
 
 // onI1 is RFC 5533 section 7.9.

@@ -69,6 +69,8 @@ type LocalLocator struct {
 	PDS []byte
 	// KeyID names the private key that can sign for PDS; empty when there is none.
 	KeyID string
+	// Preference is what peers are told. A broken locator is no source.
+	Preference
 }
 
 // SignDone answers a Sign action. Err is nil or says why there is no signature.

@@ -62,10 +62,11 @@ func (e *Engine) onSignDone(now time.Time, ev SignDone) {
 	}
 	e.own.Signed(sig, value)
 	e.wake(now, func(s *shim6.Signature) bool { return s == sig })
+	e.informAll(now, sig)
 }
 
-// onLocalLocators replaces the local locators. New ones are announced in later exchanges; the loss of a current one starts
-// an exploration at once (RFC 5534 section 3.1).
+// onLocalLocators replaces the local locators. The peers of contexts are told; the loss of a current one starts an exploration
+// at once (RFC 5534 section 3.1).
 func (e *Engine) onLocalLocators(now time.Time, ev LocalLocators) {
 	var own []shim6.LocalLocator
 	for _, l := range ev.Locators {
@@ -79,23 +80,58 @@ func (e *Engine) onLocalLocators(now time.Time, ev LocalLocators) {
 			own = append(own, shim6.LocalLocator(l))
 		}
 	}
-	sign, problems := e.own.Update(own)
+	e.sign(e.own.Update(own, e.table.ulids()))
+	e.wake(now, func(*shim6.Signature) bool { return true })
+	for _, c := range e.table.all() {
+		switch c.State() {
+		case shim6.StateEstablished:
+			e.setCandidates(now, c)
+			e.leave(now, c)
+		case shim6.StateI1Sent, shim6.StateI2Sent, shim6.StateI2bisSent:
+			e.detour(now, c)
+		}
+	}
+	e.informAll(now, nil)
+}
+
+// sign asks for signatures, and tells what cannot be announced.
+func (e *Engine) sign(signatures []*shim6.Signature, problems []shim6.Problem) {
 	for _, p := range problems {
 		e.refuse(ReasonOwnParameters, fmt.Sprintf("%v: %v", p.Addr, p.Err))
 	}
-	for _, sig := range sign {
+	for _, sig := range signatures {
 		id := e.newID()
 		e.signing[id] = sig
 		e.do(Sign{ID: id, KeyID: sig.KeyID, Data: sig.Data})
 	}
-	e.wake(now, func(*shim6.Signature) bool { return true })
-	for _, c := range e.table.all() {
-		if c.State() != shim6.StateEstablished {
-			continue
+}
+
+// detour moves an exchange whose local locator is gone to one that is there. An exchange that began for a ULID which is gone
+// ends: nothing can use it any more (RFC 5533 section 1.5).
+func (e *Engine) detour(now time.Time, c *context) {
+	if e.own.Has(c.Exchange.Local) {
+		return
+	}
+	if !c.inKernel && !e.own.Has(c.ULIDs.Local) {
+		e.apply(now, c, c.Close(now, "ULID gone"))
+		return
+	}
+	if own := e.own.For(c.ULIDs.Local); own != nil {
+		for _, l := range own.Set.Locators {
+			if e.own.Works(l.Addr) {
+				e.apply(now, c, c.Detour(now, LocatorPair{Local: l.Addr, Peer: c.Exchange.Peer}))
+				return
+			}
 		}
-		e.setCandidates(now, c)
-		if !e.own.Has(c.reap.Current().Local) {
-			e.reapDo(now, c, c.reap.Explore(now, "local locator gone", false))
-		}
+	}
+}
+
+// leave looks for another path where the local locator of the current one is of no use any more.
+func (e *Engine) leave(now time.Time, c *context) {
+	switch current := c.reap.Current().Local; {
+	case !e.own.Has(current):
+		e.reapDo(now, c, c.reap.Explore(now, "local locator gone", false))
+	case !e.own.Works(current):
+		e.reapDo(now, c, c.reap.Explore(now, "local locator broken", false))
 	}
 }

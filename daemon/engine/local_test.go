@@ -161,9 +161,9 @@ func TestBadLocalLocators(t *testing.T) {
 // A local locator that came after the exchange is for later exchanges: the peer has not accepted it (RFC 5533 section 10.5).
 func TestNewLocalLocatorIsNotUsedYet(t *testing.T) {
 	w, a, _ := established(t, engine.Config{})
+	w.lost = func(engine.SendPacket) bool { return true }
 	all := locators(t, "a", "2001:db8:a1::/64", "2001:db8:a2::/64", "2001:db8:a3::/64")
 	a.setLocators(all)
-	w.lost = func(engine.SendPacket) bool { return true }
 	a.timeout()
 	w.advance(10 * time.Minute)
 	for _, p := range pick[engine.SendPacket](a.take()) {

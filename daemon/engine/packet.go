@@ -56,7 +56,7 @@ func (e *Engine) onPacket(now time.Time, p PacketIn) {
 		}
 	case *wire.UpdateAck:
 		if c := e.receiver(now, p, m.ReceiverTag); c != nil {
-			e.drop(p, ReasonNotAsked, "no update request was sent")
+			e.onUpdateAck(now, p, c, m)
 		}
 	case *wire.Keepalive:
 		if c := e.receiver(now, p, m.ReceiverTag); c != nil {
@@ -83,7 +83,7 @@ func (e *Engine) receiver(now time.Time, p PacketIn, tag wire.ContextTag) *conte
 	case c.State() == shim6.StateI1Sent:
 		// Before the locators are looked at: none of the peer's are known (RFC 5533 section 12.4 has no such order).
 		e.drop(p, ReasonWrongState, c.State().String())
-	case !c.Peer.HasVerified(p.Src) || !c.Local.Has(p.Dst):
+	case !c.Peer.HasVerified(p.Src) || !c.HasLocal(p.Dst):
 		e.drop(p, ReasonNotALocator, "tag "+tag.String())
 		e.recover(now, p, tag)
 	case c.State() != shim6.StateEstablished:
@@ -91,6 +91,9 @@ func (e *Engine) receiver(now time.Time, p PacketIn, tag wire.ContextTag) *conte
 		e.drop(p, ReasonWrongState, c.State().String())
 		e.apply(now, c, c.Nudge(now))
 	default:
+		if c.Owes(now) {
+			e.inform(now, c, 0)
+		}
 		return c
 	}
 	return nil

@@ -3,7 +3,6 @@
 package engine
 
 import (
-	"net/netip"
 	"time"
 
 	"shim6/daemon/reap"
@@ -13,6 +12,7 @@ import (
 
 // reapDo carries out what a REAP machine wants, in its order.
 func (e *Engine) reapDo(now time.Time, c *context, acts []reap.Action) {
+	moved := false
 	for _, a := range acts {
 		switch a := a.(type) {
 		case reap.SendProbe:
@@ -37,6 +37,7 @@ func (e *Engine) reapDo(now time.Time, c *context, acts []reap.Action) {
 				e.program(c)
 			}
 			e.do(PathChanged{ULIDs: c.ULIDs, TagLocal: c.TagLocal, From: LocatorPair(a.From), To: LocatorPair(a.To)})
+			moved = true
 		case reap.Answered:
 			c.Peer.MarkProbed(a.Pair.Peer)
 		case reap.Refused:
@@ -44,26 +45,27 @@ func (e *Engine) reapDo(now time.Time, c *context, acts []reap.Action) {
 		}
 	}
 	e.table.schedule(c)
+	if moved && c.noticed != LocatorPair(c.reap.Current()) && c.State() == shim6.StateEstablished {
+		e.apply(now, c, c.Remind())
+	}
 }
 
 // setCandidates tells REAP what it may probe: those announced local locators that are there now, and verified locators of
 // the peer that are not ours.
 func (e *Engine) setCandidates(now time.Time, c *context) {
-	var local, peer, broken []netip.Addr
+	var local, peer []reap.Candidate
 	for _, l := range c.Local.Locators {
-		if e.own.Has(l.Addr) {
-			local = append(local, l.Addr)
+		if e.own.Works(l.Addr) {
+			p := e.own.Preference(l.Addr)
+			local = append(local, reap.Candidate{Addr: l.Addr, Priority: p.Priority, Weight: p.Weight})
 		}
 	}
 	for _, l := range c.Peer.Locators {
 		if l.Verified && !e.own.Has(l.Addr) {
-			peer = append(peer, l.Addr)
-		}
-		if l.Broken {
-			broken = append(broken, l.Addr)
+			peer = append(peer, reap.Candidate{Addr: l.Addr, Avoid: l.Broken, Priority: l.Priority, Weight: l.Weight})
 		}
 	}
-	e.reapDo(now, c, c.reap.SetCandidates(now, local, peer, broken))
+	e.reapDo(now, c, c.reap.SetCandidates(now, local, peer))
 }
 
 // onContextGone gives the kernel back what somebody else took from it.

@@ -52,7 +52,7 @@ func (e *Engine) recover(now time.Time, p PacketIn, tag wire.ContextTag) {
 // other pairs are probed, so any pair of the two sets will do.
 func (e *Engine) onR1bis(now time.Time, p PacketIn, m *wire.R1bis) {
 	for _, c := range e.table.byPeerTag[m.PacketTag] {
-		if !c.Peer.HasVerified(p.Src) || !c.Local.Has(p.Dst) {
+		if !c.Peer.HasVerified(p.Src) || !c.HasLocal(p.Dst) {
 			continue
 		}
 		if c.State() != shim6.StateEstablished {

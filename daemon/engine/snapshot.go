@@ -22,7 +22,10 @@ type Snapshot struct {
 	LocatorsPeer      []LocatorInfo
 	GenerationLocal   uint32
 	GenerationPeer    uint32
+	Untold            bool   // the peer may know other local locators than these
 	PDSPeer           []byte // the peer's CGA parameters, which its later messages need not repeat
+	PDSLocal          []byte // what proves ULIDs.Local, which may be no local locator any more; nil for nothing
+	KeyIDLocal        string
 	Reap              reap.State
 	SendTimeout       time.Duration
 	KeepaliveTimeout  time.Duration
@@ -39,5 +42,5 @@ type LocatorInfo struct {
 	Method   wire.VerificationMethod
 	Verified bool // HBA or CGA check passed (peer locators), or not needed
 	Probed   bool // a probe was answered on it
-	Broken   bool
+	Preference
 }

@@ -5,6 +5,7 @@ package engine
 import (
 	"cmp"
 	"container/heap"
+	"net/netip"
 	"slices"
 	"time"
 
@@ -25,6 +26,7 @@ type context struct {
 	reap     *reap.Machine // nil until the context was established
 	inKernel bool
 	path     LocatorPair // that the kernel was given
+	noticed  LocatorPair // that the last Update Request went on
 	// sendTimeout is what the peer was told, so it stays when the configuration changes with a restart.
 	sendTimeout time.Duration
 
@@ -135,6 +137,15 @@ func (t *table) all() []*context {
 	}
 	slices.SortFunc(cs, func(a, b *context) int { return cmp.Compare(a.seq, b.seq) })
 	return cs
+}
+
+// ulids gives the local ULIDs of all contexts.
+func (t *table) ulids() map[netip.Addr]bool {
+	as := map[netip.Addr]bool{}
+	for k := range t.byKey {
+		as[k.ulids.Local] = true
+	}
+	return as
 }
 
 // schedule puts a context in its place in the queue of deadlines.

@@ -3,7 +3,6 @@
 package reap_test
 
 import (
-	"net/netip"
 	"slices"
 	"testing"
 	"time"
@@ -79,7 +78,7 @@ func TestExplorationOrder(t *testing.T) {
 	heads := map[reap.Pair]int{}
 	for seed := range byte(30) {
 		b := newBench(seed)
-		b.took(b.SetCandidates(b.now, []netip.Addr{a1, a2}, []netip.Addr{b1, b2, b3}, nil))
+		b.took(b.SetCandidates(b.now, addrs(a1, a2), addrs(b1, b2, b3)))
 		b.took(b.SendTimeoutExpired(b.now, b.epoch))
 		for len(b.pairs) < 12 {
 			b.expire()
@@ -111,7 +110,7 @@ func TestExplorationOrder(t *testing.T) {
 // RFC 5533 section 5.15.3: a peer may say of a locator that it is "known not to work"; it is tried when all others were.
 func TestBrokenLocatorsComeLast(t *testing.T) {
 	b := newBench(1)
-	b.took(b.SetCandidates(b.now, []netip.Addr{a1, a2}, []netip.Addr{b1, b2, b3}, []netip.Addr{b2}))
+	b.took(b.SetCandidates(b.now, addrs(a1, a2), append(addrs(b1, b3), reap.Candidate{Addr: b2, Avoid: true})))
 	b.took(b.SendTimeoutExpired(b.now, b.epoch))
 	for len(b.pairs) < 6 {
 		b.expire()
@@ -161,7 +160,7 @@ func TestCandidatesChange(t *testing.T) {
 	for range 6 {
 		b.expire()
 	}
-	b.took(b.SetCandidates(b.now, []netip.Addr{a2}, []netip.Addr{b1, b2}, nil))
+	b.took(b.SetCandidates(b.now, addrs(a2), addrs(b1, b2)))
 	n := len(b.pairs)
 	for range 8 {
 		b.expire()
@@ -172,7 +171,7 @@ func TestCandidatesChange(t *testing.T) {
 		}
 	}
 	n = len(b.pairs)
-	b.took(b.SetCandidates(b.now, []netip.Addr{a2}, []netip.Addr{b1, b2, b3}, nil))
+	b.took(b.SetCandidates(b.now, addrs(a2), addrs(b1, b2, b3)))
 	if len(b.pairs) != n+1 || b.lastPair() != (reap.Pair{Local: a2, Peer: b3}) {
 		t.Errorf("last probe on %s, want the new pair", pairName(b.lastPair()))
 	}
@@ -183,7 +182,7 @@ func TestCandidatesChange(t *testing.T) {
 
 func TestNoCandidates(t *testing.T) {
 	b := newBench(1)
-	b.took(b.SetCandidates(b.now, nil, []netip.Addr{b1}, nil))
+	b.took(b.SetCandidates(b.now, nil, addrs(b1)))
 	b.took(b.SendTimeoutExpired(b.now, b.epoch))
 	for range 5 {
 		if b.Deadline().IsZero() {
@@ -194,8 +193,47 @@ func TestNoCandidates(t *testing.T) {
 	if len(b.probes) != 0 {
 		t.Fatalf("probe on %v", b.lastPair())
 	}
-	b.took(b.SetCandidates(b.now, []netip.Addr{a2}, []netip.Addr{b1}, nil))
+	b.took(b.SetCandidates(b.now, addrs(a2), addrs(b1)))
 	if len(b.probes) != 1 {
 		t.Error("the first candidate was not probed at once")
+	}
+}
+
+// RFC 5533 section 5.15.3: Priority and Weight are those of DNS SRV records: the lowest priority is tried first (RFC 2782),
+// ours before the peer's (RFC 5534 section 4.3), and within one a locator of three times the weight comes first three times
+// as often.
+func TestPriorityAndWeight(t *testing.T) {
+	heads := map[reap.Pair]int{}
+	for seed := range byte(200) {
+		b := newBench(seed)
+		b.took(b.SetCandidates(b.now, addrs(a1, a2), []reap.Candidate{
+			{Addr: b1, Priority: 9}, {Addr: b2, Priority: 2, Weight: 30}, {Addr: b3, Priority: 2, Weight: 10},
+		}))
+		b.took(b.SendTimeoutExpired(b.now, b.epoch))
+		for len(b.pairs) < 6 {
+			b.expire()
+		}
+		heads[b.pairs[0]]++
+		for i, p := range b.pairs {
+			if (p.Peer == b1) != (i >= 4) {
+				t.Fatalf("probe %d on %s", i, pairName(p))
+			}
+		}
+	}
+	if n := heads[reap.Pair{Local: a2, Peer: b2}]; n < 130 || n > 170 || len(heads) != 2 {
+		t.Errorf("first probes %v", heads)
+	}
+	b := newBench(1)
+	b.took(b.SetCandidates(b.now, []reap.Candidate{{Addr: a1, Priority: 1}, {Addr: a2, Priority: 2}}, []reap.Candidate{
+		{Addr: b1, Priority: 5}, {Addr: b2, Priority: 0},
+	}))
+	b.took(b.SendTimeoutExpired(b.now, b.epoch))
+	for len(b.pairs) < 4 {
+		b.expire()
+	}
+	for i, p := range []reap.Pair{{Local: a1, Peer: b2}, {Local: a2, Peer: b2}, {Local: a2, Peer: b1}, {Local: a1, Peer: b1}} {
+		if b.pairs[i] != p {
+			t.Errorf("probe %d on %s, want %s", i, pairName(b.pairs[i]), pairName(p))
+		}
 	}
 }

@@ -3,6 +3,7 @@
 package reap
 
 import (
+	"cmp"
 	"net/netip"
 	"slices"
 )
@@ -12,37 +13,100 @@ type Pair struct {
 	Local, Peer netip.Addr
 }
 
-// order lists the candidate pairs in the order in which they are to be probed (RFC 5534 section 4.3): pairs that share no
-// address with the current one, then those that share one, then the current one; and all that again for
-// addresses to be avoided. The order is random within a class, so that hosts which lose a path together do not all turn to the
-// same other one.
+// A Candidate is an address that may be one side of a pair.
+type Candidate struct {
+	Addr     netip.Addr
+	Avoid    bool  // after all others
+	Priority uint8 // the lowest first
+	Weight   uint8 // how often it comes first among those of the same priority, in proportion
+}
+
+// A rank says when a pair is to be probed: the fields in their order decide (RFC 5534 section 4.3).
+type rank struct {
+	avoid      bool
+	current    bool // it is why there is an exploration
+	local      uint8
+	peer       uint8
+	sharesWith bool // one address with the current pair: that may be what failed
+}
+
+func (r rank) compare(s rank) int {
+	return cmp.Or(
+		compareBool(r.avoid, s.avoid),
+		compareBool(r.current, s.current),
+		cmp.Compare(r.local, s.local),
+		cmp.Compare(r.peer, s.peer),
+		compareBool(r.sharesWith, s.sharesWith),
+	)
+}
+
+func compareBool(a, b bool) int {
+	switch {
+	case a == b:
+		return 0
+	case b:
+		return -1
+	}
+	return 1
+}
+
+// A ranked pair is one to be put in order.
+type ranked struct {
+	Pair
+	rank
+	weight int
+}
+
+// order lists the candidate pairs in the order in which they are to be probed. It is random within a rank, so that hosts which
+// lose a path together do not all turn to the same other one.
 func (m *Machine) order() []Pair {
-	const kinds = 3
-	var classes [2 * kinds][]Pair
+	var all []ranked
 	for _, l := range m.local {
 		for _, p := range m.peer {
-			class := 0
-			if l == m.current.Local {
-				class++
-			}
-			if p == m.current.Peer {
-				class++
-			}
-			if slices.Contains(m.avoid, p) {
-				class += kinds
-			}
-			classes[class] = append(classes[class], Pair{l, p})
+			same := [2]bool{l.Addr == m.current.Local, p.Addr == m.current.Peer}
+			all = append(all, ranked{Pair{l.Addr, p.Addr}, rank{
+				avoid: l.Avoid || p.Avoid, current: same[0] && same[1], local: l.Priority, peer: p.Priority,
+				sharesWith: same[0] != same[1],
+			}, int(l.Weight) + int(p.Weight)})
 		}
 	}
-	for _, c := range classes {
-		m.rng.Shuffle(len(c), func(i, j int) { c[i], c[j] = c[j], c[i] })
+	slices.SortStableFunc(all, func(a, b ranked) int { return a.rank.compare(b.rank) })
+	pairs := make([]Pair, 0, len(all))
+	for len(all) > 0 {
+		n := slices.IndexFunc(all, func(r ranked) bool { return r.rank != all[0].rank })
+		if n < 0 {
+			n = len(all)
+		}
+		m.shuffle(all[:n])
+		for _, r := range all[:n] {
+			pairs = append(pairs, r.Pair)
+		}
+		all = all[n:]
 	}
-	return slices.Concat(classes[:]...)
+	return pairs
+}
+
+// shuffle puts pairs in random order; those of more weight are likelier to come first, as with DNS SRV records (RFC 2782).
+func (m *Machine) shuffle(all []ranked) {
+	m.rng.Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] })
+	sum := 0
+	for _, r := range all {
+		sum += r.weight
+	}
+	for ; sum > 0; all = all[1:] {
+		n := m.rng.IntN(sum)
+		i := slices.IndexFunc(all, func(r ranked) bool { n -= r.weight; return n < 0 })
+		sum -= all[i].weight
+		all[0], all[i] = all[i], all[0]
+	}
 }
 
 // candidate tells whether a pair may be probed.
 func (m *Machine) candidate(p Pair) bool {
-	return slices.Contains(m.local, p.Local) && slices.Contains(m.peer, p.Peer)
+	has := func(cs []Candidate, a netip.Addr) bool {
+		return slices.ContainsFunc(cs, func(c Candidate) bool { return c.Addr == a })
+	}
+	return has(m.local, p.Local) && has(m.peer, p.Peer)
 }
 
 // pairSet holds every pair that may be probed.
@@ -53,7 +117,7 @@ func (m *Machine) pairSet() map[Pair]bool {
 	set := make(map[Pair]bool, len(m.local)*len(m.peer))
 	for _, l := range m.local {
 		for _, p := range m.peer {
-			set[Pair{l, p}] = true
+			set[Pair{l.Addr, p.Addr}] = true
 		}
 	}
 	return set

@@ -10,7 +10,6 @@ package reap
 import (
 	"fmt"
 	"math/rand/v2"
-	"net/netip"
 	"time"
 
 	"shim6/daemon/wire"
@@ -46,8 +45,7 @@ type Machine struct {
 	epoch uint32
 
 	current     Pair
-	local, peer []netip.Addr // candidates
-	avoid       []netip.Addr // those of peer that come last
+	local, peer []Candidate
 
 	exploration
 	history history
@@ -156,11 +154,11 @@ func (m *Machine) Explore(now time.Time, why string, currentFirst bool) []Action
 	return m.take()
 }
 
-// SetCandidates tells which addresses may be probed: local ones that may be a source now, and peer ones that are verified,
-// of which those in avoid come last. While exploring, pairs that are new are probed at once.
-func (m *Machine) SetCandidates(now time.Time, local, peer, avoid []netip.Addr) []Action {
+// SetCandidates tells which addresses may be probed: local ones that may be a source now, and peer ones that are verified.
+// While exploring, pairs that are new are probed at once.
+func (m *Machine) SetCandidates(now time.Time, local, peer []Candidate) []Action {
 	before := m.pairSet()
-	m.local, m.peer, m.avoid = local, peer, avoid
+	m.local, m.peer = local, peer
 	if m.state != Operational && m.recount(before) {
 		m.probes = 0
 		if m.state == InboundOk {

@@ -41,7 +41,7 @@ type bench struct {
 func newBench(seed byte) *bench {
 	m := reap.New(rand.New(rand.NewChaCha8([32]byte{seed})), first)
 	b := &bench{Machine: m, now: start, nonce: 1000}
-	b.took(m.SetCandidates(b.now, []netip.Addr{a1, a2}, []netip.Addr{b1, b2}, nil))
+	b.took(m.SetCandidates(b.now, addrs(a1, a2), addrs(b1, b2)))
 	b.took(m.Sync())
 	return b
 }
@@ -343,4 +343,13 @@ func TestProbeAboutAnotherPairIsRefused(t *testing.T) {
 			t.Errorf("%q, %v", got, b.State())
 		}
 	}
+}
+
+// addrs makes candidates.
+func addrs(as ...netip.Addr) []reap.Candidate {
+	var cs []reap.Candidate
+	for _, a := range as {
+		cs = append(cs, reap.Candidate{Addr: a})
+	}
+	return cs
 }

@@ -200,7 +200,7 @@ func sameAddr(x, y netip.Addr) bool { return x == y }
 func TestReportOfAGoneAddressMovesNothing(t *testing.T) {
 	b := in(reap.Exploring)
 	r := b.lastReport()
-	b.took(b.SetCandidates(b.now, []netip.Addr{a1}, []netip.Addr{b1, b2}, nil))
+	b.took(b.SetCandidates(b.now, addrs(a1), addrs(b1, b2)))
 	got := b.probe(reap.Pair{Local: a1, Peer: b2}, reap.InboundOk, r)
 	if b.Current() != first || slices.Contains(got, "answered a2>b2") {
 		t.Errorf("path %s: %q", pairName(b.Current()), got)

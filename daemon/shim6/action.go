@@ -26,8 +26,18 @@ type Updated struct{}
 // Relocated tells that an Update Request changed what is known about the peer's locators.
 type Relocated struct{}
 
-func (Relocated) action() {}
+// Notify sends an Update Request where it has the best chance to arrive; Retries counts how often that was tried before.
+type Notify struct {
+	Request *wire.UpdateRequest
+	Retries int
+}
 
-func (Send) action()    {}
-func (Changed) action() {}
-func (Updated) action() {}
+// Informed tells that the peer knows of our locators what the last Update Request said.
+type Informed struct{}
+
+func (Send) action()      {}
+func (Changed) action()   {}
+func (Updated) action()   {}
+func (Relocated) action() {}
+func (Notify) action()    {}
+func (Informed) action()  {}

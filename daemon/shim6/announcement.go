@@ -18,6 +18,7 @@ type LocalLocator struct {
 	Addr  netip.Addr
 	PDS   []byte // with the prefix and collision count of Addr; nil for a plain address
 	KeyID string // names the key that can sign for PDS; empty when there is none
+	Preference
 }
 
 // An Announcement is what peers are told about the locators that go with a ULID of ours.
@@ -50,12 +51,14 @@ func (a *Announcement) addTo(o *wire.Options) {
 	if a.Sig != nil {
 		o.Signature = a.Sig.Value
 	}
+	o.Preferences = a.Set.preferences()
 }
 
 // Announcements knows the local locators and what to announce for each as a ULID.
 type Announcements struct {
 	rng      *rand.Rand
 	locators []LocalLocator
+	kept     []LocalLocator // not there any more, but ULIDs of contexts
 	byULID   map[netip.Addr]*Announcement
 	lists    map[string]*ownList // by what makes them equal
 }
@@ -75,11 +78,30 @@ func NewAnnouncements(rng *rand.Rand) *Announcements {
 	return &Announcements{rng: rng, byULID: map[netip.Addr]*Announcement{}, lists: map[string]*ownList{}}
 }
 
-// For gives the announcement of a ULID of ours, nil when the address is not ours.
+// For gives the announcement of a ULID of ours, nil when the address is not ours. A ULID that is no locator any more, but was
+// when its contexts were made, still has one.
 func (a *Announcements) For(ulid netip.Addr) *Announcement { return a.byULID[ulid] }
 
 // Has tells whether an address is a local locator.
-func (a *Announcements) Has(addr netip.Addr) bool { return a.byULID[addr] != nil }
+func (a *Announcements) Has(addr netip.Addr) bool { return a.find(addr) >= 0 }
+
+// Works tells whether an address is a local locator that is not known to be broken.
+func (a *Announcements) Works(addr netip.Addr) bool {
+	i := a.find(addr)
+	return i >= 0 && !a.locators[i].Broken
+}
+
+// Preference is what is said about an address of ours: of one that is none any more, that it is broken.
+func (a *Announcements) Preference(addr netip.Addr) Preference {
+	if i := a.find(addr); i >= 0 {
+		return a.locators[i].Preference
+	}
+	return Preference{Broken: true}
+}
+
+func (a *Announcements) find(addr netip.Addr) int {
+	return slices.IndexFunc(a.locators, func(l LocalLocator) bool { return l.Addr == addr })
+}
 
 // A Problem tells why a local locator is announced alone though it has parameters.
 type Problem struct {
@@ -87,23 +109,19 @@ type Problem struct {
 	Err  error
 }
 
-// Update replaces the local locators, at most MaxLocators of them. It gives the signatures that are to be made.
-func (a *Announcements) Update(locators []LocalLocator) (sign []*Signature, problems []Problem) {
+// Update replaces the local locators, at most MaxLocators of them; inUse tells which addresses are ULIDs of contexts. It gives
+// the signatures that are to be made.
+func (a *Announcements) Update(locators []LocalLocator, inUse map[netip.Addr]bool) (sign []*Signature, problems []Problem) {
+	before := slices.Concat(a.locators, a.kept)
 	a.locators = locators[:min(len(locators), MaxLocators)]
-	a.byULID = make(map[netip.Addr]*Announcement, len(a.locators))
+	a.kept = slices.DeleteFunc(before, func(l LocalLocator) bool { return a.Has(l.Addr) || !inUse[l.Addr] })
+	ulids := slices.Concat(a.locators, a.kept)
+	a.byULID = make(map[netip.Addr]*Announcement, len(ulids))
 	for _, l := range a.lists {
 		l.idle++
 	}
-	for _, l := range a.locators {
-		ann, fresh, err := a.announce(l)
-		if err != nil {
-			problems = append(problems, Problem{l.Addr, err})
-			ann = alone(l.Addr)
-		}
-		if fresh {
-			sign = append(sign, ann.Sig)
-		}
-		a.byULID[l.Addr] = ann
+	for _, l := range ulids {
+		sign, problems = a.add(l, sign, problems)
 	}
 	for k, l := range a.lists {
 		if l.idle > keepLists {
@@ -111,6 +129,40 @@ func (a *Announcements) Update(locators []LocalLocator) (sign []*Signature, prob
 		}
 	}
 	return sign, problems
+}
+
+// Keep makes the announcement of an address that is no local locator, but the ULID of a context.
+func (a *Announcements) Keep(l LocalLocator) (sign []*Signature, problems []Problem) {
+	if a.byULID[l.Addr] != nil {
+		return nil, nil
+	}
+	a.kept = append(a.kept, l)
+	return a.add(l, nil, nil)
+}
+
+func (a *Announcements) add(l LocalLocator, sign []*Signature, problems []Problem) ([]*Signature, []Problem) {
+	ann, fresh, err := a.announce(l)
+	if err != nil {
+		problems = append(problems, Problem{l.Addr, err})
+		ann = alone(l.Addr)
+	}
+	if fresh {
+		sign = append(sign, ann.Sig)
+	}
+	a.byULID[l.Addr] = ann
+	return sign, problems
+}
+
+// Proof gives what proves a ULID of ours.
+func (a *Announcements) Proof(ulid netip.Addr) LocalLocator {
+	for _, ls := range [][]LocalLocator{a.locators, a.kept} {
+		for _, l := range ls {
+			if l.Addr == ulid {
+				return l
+			}
+		}
+	}
+	return LocalLocator{Addr: ulid}
 }
 
 // Signed takes over a signature; an empty one makes the ULIDs that wait for it be announced alone.
@@ -158,7 +210,10 @@ func (a *Announcements) announce(l LocalLocator) (ann *Announcement, fresh bool,
 	case mp == nil:
 		return alone(l.Addr), false, nil
 	}
-	room := fit(len(l.PDS), signature)
+	if len(members) == 0 {
+		return alone(l.Addr), false, nil // nothing could send it
+	}
+	room := fit(len(l.PDS), signature, a.element())
 	if room < 1 {
 		return nil, false, fmt.Errorf("parameters of %d octets leave no room for a locator list", len(l.PDS))
 	}
@@ -167,7 +222,9 @@ func (a *Announcements) announce(l LocalLocator) (ann *Announcement, fresh bool,
 	own.idle = 0
 	set := LocatorSet{Generation: own.generation}
 	for _, m := range members {
-		set.Locators = append(set.Locators, Locator{Addr: m, Method: method, Verified: true})
+		set.Locators = append(set.Locators, Locator{
+			Addr: m, Method: method, Verified: true, Preference: a.locators[a.find(m)].Preference,
+		})
 	}
 	return &Announcement{Set: set, PDS: l.PDS, Sig: own.sig}, fresh, nil
 }
@@ -218,17 +275,29 @@ func trim(members []netip.Addr, ulid netip.Addr, n int) []netip.Addr {
 		return members
 	}
 	kept := slices.Clone(members[:n])
-	if !slices.Contains(kept, ulid) {
+	if slices.Contains(members, ulid) && !slices.Contains(kept, ulid) {
 		kept[n-1] = ulid
 	}
 	return kept
 }
 
-// fit tells how many locators a message has room for beside parameters and a signature of these lengths.
-func fit(pds, signature int) int {
+// element is how long an element of Locator Preferences may become.
+func (a *Announcements) element() int {
+	if slices.ContainsFunc(a.locators, func(l LocalLocator) bool { return l.Preference != Preference{} }) {
+		return maxElement
+	}
+	return 0
+}
+
+// fit tells how many locators a message has room for beside parameters, a signature and preferences of these lengths.
+func fit(pds, signature, element int) int {
 	room := wire.MaxControl - roomForOthers - option(pds) - option(signature)
 	for n := MaxLocators; n > 0; n-- {
-		if 4+12+17*n-n%8 <= room {
+		size := 4 + 12 + 17*n - n%8
+		if element > 0 {
+			size += option(5 + element*n)
+		}
+		if size <= room {
 			return n
 		}
 	}

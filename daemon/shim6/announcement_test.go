@@ -67,7 +67,7 @@ func TestAnnounceCGA(t *testing.T) {
 	x, y := address(t, p, "2001:db8:1::/64", "k"), address(t, p, "2001:db8:2::/64", "k")
 	z := shim6.LocalLocator{Addr: a1}
 	anns := shim6.NewAnnouncements(newRand(1))
-	sign, problems := anns.Update([]shim6.LocalLocator{x, y, z})
+	sign, problems := anns.Update([]shim6.LocalLocator{x, y, z}, nil)
 	if len(sign) != 1 || len(problems) != 0 {
 		t.Fatalf("%d signatures for one key and one list, %v", len(sign), problems)
 	}
@@ -102,7 +102,7 @@ func TestAnnounceCGA(t *testing.T) {
 func TestAnnounceSingleCGA(t *testing.T) {
 	x := address(t, cga.Params{PublicKey: spki(1024)}, "2001:db8:1::/64", "k")
 	anns := shim6.NewAnnouncements(newRand(1))
-	sign, _ := anns.Update([]shim6.LocalLocator{x})
+	sign, _ := anns.Update([]shim6.LocalLocator{x}, nil)
 	anns.Signed(sign[0], []byte{1})
 	if o := options(t, anns.For(x.Addr)); len(o.Locators.Locators) != 1 || o.PDS == nil || o.Signature == nil {
 		t.Errorf("%+v", o)
@@ -118,7 +118,7 @@ func TestAnnounceHBA(t *testing.T) {
 	x, y := address(t, p, "2001:db8:1::/64", ""), address(t, p, "2001:db8:2::/64", "")
 	other := address(t, q, "2001:db8:1::/64", "")
 	anns := shim6.NewAnnouncements(newRand(1))
-	sign, problems := anns.Update([]shim6.LocalLocator{x, {Addr: a1}, y, other})
+	sign, problems := anns.Update([]shim6.LocalLocator{x, {Addr: a1}, y, other}, nil)
 	if len(sign) != 0 || len(problems) != 0 {
 		t.Fatalf("%d signatures, %v", len(sign), problems)
 	}
@@ -144,7 +144,7 @@ func TestAnnounceHBACompatibleCGA(t *testing.T) {
 	} {
 		x := address(t, p, "2001:db8:1::/64", keyID)
 		anns := shim6.NewAnnouncements(newRand(1))
-		anns.Update([]shim6.LocalLocator{x, {Addr: a1}})
+		anns.Update([]shim6.LocalLocator{x, {Addr: a1}}, nil)
 		if got := methods(anns.For(x.Addr)); !slices.Equal(got, want) {
 			t.Errorf("key %q: methods %v, want %v", keyID, got, want)
 		}
@@ -155,7 +155,7 @@ func TestAnnounceHBACompatibleCGA(t *testing.T) {
 func TestAnnounceCGAWithoutKey(t *testing.T) {
 	x := address(t, cga.Params{PublicKey: spki(1024)}, "2001:db8:1::/64", "")
 	anns := shim6.NewAnnouncements(newRand(1))
-	sign, problems := anns.Update([]shim6.LocalLocator{x, {Addr: a1}})
+	sign, problems := anns.Update([]shim6.LocalLocator{x, {Addr: a1}}, nil)
 	if o := options(t, anns.For(x.Addr)); o.Locators != nil || len(sign)+len(problems) != 0 {
 		t.Errorf("%+v, %d signatures, %v", o, len(sign), problems)
 	}
@@ -163,7 +163,7 @@ func TestAnnounceCGAWithoutKey(t *testing.T) {
 
 func TestAnnounceBadParameters(t *testing.T) {
 	anns := shim6.NewAnnouncements(newRand(1))
-	sign, problems := anns.Update([]shim6.LocalLocator{{Addr: a1, PDS: []byte{1, 2, 3}, KeyID: "k"}})
+	sign, problems := anns.Update([]shim6.LocalLocator{{Addr: a1, PDS: []byte{1, 2, 3}, KeyID: "k"}}, nil)
 	if len(problems) != 1 || problems[0].Addr != a1 || len(sign) != 0 {
 		t.Fatalf("%v, %d signatures", problems, len(sign))
 	}
@@ -184,7 +184,7 @@ func TestAnnouncementFitsTheMessage(t *testing.T) {
 		}
 		ls[31] = address(t, p, "2001:db8:1::/64", "k") // the ULID must not be what is cut
 		anns := shim6.NewAnnouncements(newRand(1))
-		sign, problems := anns.Update(ls)
+		sign, problems := anns.Update(ls, nil)
 		ann := anns.For(ls[31].Addr)
 		if want == 0 {
 			if len(problems) != 1 || len(sign) != 0 || ann.PDS != nil {
@@ -215,7 +215,7 @@ func TestListsAreRemembered(t *testing.T) {
 	x, y, z := address(t, p, "2001:db8:1::/64", "k"), address(t, p, "2001:db8:2::/64", "k"), address(t, p, "2001:db8:3::/64", "k")
 	anns := shim6.NewAnnouncements(newRand(1))
 	update := func(ls ...shim6.LocalLocator) (signatures int, generation uint32) {
-		sign, _ := anns.Update(ls)
+		sign, _ := anns.Update(ls, nil)
 		for _, s := range sign {
 			anns.Signed(s, []byte{1})
 		}
@@ -244,7 +244,7 @@ func TestListsAreRemembered(t *testing.T) {
 	// Another key makes another signature for the same addresses.
 	y2 := y
 	y2.KeyID = "k2"
-	if sign, _ := anns.Update([]shim6.LocalLocator{x, y2}); len(sign) < 1 || !slices.ContainsFunc(sign, func(s *shim6.Signature) bool { return s.KeyID == "k2" }) {
+	if sign, _ := anns.Update([]shim6.LocalLocator{x, y2}, nil); len(sign) < 1 || !slices.ContainsFunc(sign, func(s *shim6.Signature) bool { return s.KeyID == "k2" }) {
 		t.Errorf("%d signatures for a second key", len(sign))
 	}
 }
@@ -252,12 +252,12 @@ func TestListsAreRemembered(t *testing.T) {
 func TestSignatureThatCannotBeMade(t *testing.T) {
 	x := address(t, cga.Params{PublicKey: spki(1024)}, "2001:db8:1::/64", "k")
 	anns := shim6.NewAnnouncements(newRand(1))
-	sign, _ := anns.Update([]shim6.LocalLocator{x})
+	sign, _ := anns.Update([]shim6.LocalLocator{x}, nil)
 	anns.Signed(sign[0], nil)
 	if ann := anns.For(x.Addr); !ann.Ready() || options(t, ann).Locators != nil {
 		t.Error("announced without signature")
 	}
-	if sign, _ := anns.Update([]shim6.LocalLocator{x}); len(sign) != 1 {
+	if sign, _ := anns.Update([]shim6.LocalLocator{x}, nil); len(sign) != 1 {
 		t.Error("not tried again")
 	}
 }

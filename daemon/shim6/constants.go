@@ -15,6 +15,8 @@ const (
 	I2bisRetriesMax      = 2
 	I2bisTimeout         = 4 * time.Second
 	ValidatorMinLifetime = 30 * time.Second
+	UpdateTimeout        = 4 * time.Second
+	MaxUpdateTimeout     = 120 * time.Second
 )
 
 // Implementation constants.
@@ -29,6 +31,8 @@ const (
 	validatorStep = ValidatorMinLifetime / 2
 	// validatorWindow counts the nonces that are accepted: the one being issued and those before.
 	validatorWindow = 3
+	// updateRetriesMax bounds what RFC 5533 section 10.2 repeats for ever: ten minutes, as long as an idle context lives.
+	updateRetriesMax = 9
 	// roomForOthers is what a message with a locator list needs beside list, parameters and signature: the header of an
 	// I2bis, a validator of 64 octets, and the options ULID Pair, Forked Instance Identifier and Keepalive Timeout.
 	roomForOthers = 32 + 72 + 40 + 8 + 8

@@ -86,6 +86,8 @@ type Context struct {
 	fallbacks   int
 	nudged      time.Time
 	digest      Digest // of the offer in force
+	notice      *notice
+	owing       time.Time // when a notice was given up, zero for never or made good
 	out         []Action
 }
 
@@ -116,6 +118,7 @@ type Restored struct {
 	Exchange          LocatorPair
 	KeepaliveTimeout  time.Duration
 	Since             time.Time
+	Untold            bool
 }
 
 // Restore makes a Context in ESTABLISHED from what an earlier one was.
@@ -126,6 +129,9 @@ func Restore(p Params, r Restored) *Context {
 	c.PDSPeer, c.Exchange = r.PDSPeer, r.Exchange
 	c.KeepaliveTimeout = r.KeepaliveTimeout
 	c.Since = r.Since
+	if r.Untold {
+		c.owing = r.Since
+	}
 	c.state = StateEstablished
 	return c
 }
@@ -158,9 +164,20 @@ func (c *Context) giveUp(now time.Time, to State, hold time.Duration, why string
 	c.deadline = now.Add(hold)
 }
 
+// Detour begins the exchange anew on another pair: the local locator that it was on is gone.
+func (c *Context) Detour(now time.Time, pair LocatorPair) []Action {
+	switch c.state {
+	case StateI1Sent, StateI2Sent, StateI2bisSent:
+		c.Exchange, c.fallbacks = pair, 0
+		c.sendI1(now, "local locator gone")
+	}
+	return c.take()
+}
+
 // stop ends what is repeated.
 func (c *Context) stop() {
-	c.held, c.deadline, c.retries = nil, time.Time{}, 0
+	c.held, c.notice, c.owing = nil, nil, time.Time{}
+	c.deadline, c.retries = time.Time{}, 0
 }
 
 func (c *Context) setState(now time.Time, to State, why string) {

@@ -29,7 +29,7 @@ func (c *Context) sendI1(now time.Time, why string) {
 // context that does not exist (RFC 5533 section 7.9). A source that is not known to be the peer's never gets an R2: that
 // is long.
 func (c *Context) AnswersI1(pair LocatorPair, m *wire.I1) bool {
-	if !c.state.Alive() || !c.Peer.Has(pair.Peer) || !c.Local.Has(pair.Local) {
+	if !c.state.Alive() || !c.Peer.Has(pair.Peer) || !c.HasLocal(pair.Local) {
 		return false
 	}
 	return c.state != StateEstablished || m.InitiatorTag == c.TagPeer
@@ -38,7 +38,7 @@ func (c *Context) AnswersI1(pair LocatorPair, m *wire.I1) bool {
 // I1 answers an I1 with an R2 (RFC 5533 section 7.9). The context tag of the I1 is not learned.
 func (c *Context) I1(pair LocatorPair, m *wire.I1, own *Announcement) []Action {
 	if c.state == StateEstablished {
-		c.Local = own.Set
+		c.tell(own)
 		c.do(Updated{})
 	}
 	c.sendR2(pair, m.InitNonce, own)
@@ -78,7 +78,7 @@ type Request struct {
 // Accept takes over what a Request says and answers it with an R2 (RFC 5533 sections 7.13 and 7.20). TagLocal must be set.
 func (c *Context) Accept(now time.Time, r Request, own *Announcement) []Action {
 	c.learn(r.Tag, r.Offer)
-	c.Local = own.Set
+	c.tell(own)
 	switch c.state {
 	case StateI2Sent, StateI2bisSent:
 		c.do(Updated{})
@@ -149,7 +149,7 @@ func (c *Context) learn(tag wire.ContextTag, o Offer) {
 func (c *Context) sendR2(pair LocatorPair, nonce uint32, own *Announcement) {
 	r2 := &wire.R2{ResponderTag: c.TagLocal, InitNonce: nonce}
 	c.announce(&r2.Options, own)
-	c.Local = own.Set
+	c.tell(own)
 	c.send(pair, r2)
 }
 
@@ -192,6 +192,8 @@ func (c *Context) Expire(now time.Time) []Action {
 		if !c.again(now, I2bisTimeout, I2bisRetriesMax) {
 			c.fallBack(now, "I2bis not answered")
 		}
+	case StateEstablished:
+		c.renotify(now)
 	default:
 		c.stop()
 		c.setState(now, StateIdle, "hold-down over")

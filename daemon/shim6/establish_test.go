@@ -20,7 +20,7 @@ var (
 func alone(t *testing.T) *shim6.Announcement {
 	t.Helper()
 	anns := shim6.NewAnnouncements(newRand(1))
-	anns.Update([]shim6.LocalLocator{{Addr: a1}})
+	anns.Update([]shim6.LocalLocator{{Addr: a1}}, nil)
 	return anns.For(a1)
 }
 

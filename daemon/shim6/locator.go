@@ -21,7 +21,16 @@ type Locator struct {
 	Method   wire.VerificationMethod // zero for a ULID that no list names
 	Verified bool                    // the method's check passed, or the locator is the ULID
 	Probed   bool                    // a probe was answered on it
-	Broken   bool                    // the peer says that it does not work
+	Preference
+}
+
+// A Preference is what the host of a locator says about its use (RFC 5533 section 5.15.3). Priority and Weight are those of
+// DNS SRV: the lowest priority comes first, and within one a locator of twice the weight comes first twice as often.
+type Preference struct {
+	Broken    bool // known not to work
+	Transient bool // less stable than others
+	Priority  uint8
+	Weight    uint8
 }
 
 // Has tells whether an address is in the set.
@@ -42,6 +51,14 @@ func (s LocatorSet) Broken(a netip.Addr) bool {
 // Overlaps tells whether two sets share a locator.
 func (s LocatorSet) Overlaps(t LocatorSet) bool {
 	return slices.ContainsFunc(s.Locators, func(l Locator) bool { return t.Has(l.Addr) })
+}
+
+// SameAs tells whether two sets have the same locators, by the same methods, in whatever order.
+func (s LocatorSet) SameAs(t LocatorSet) bool {
+	return len(s.Locators) == len(t.Locators) && !slices.ContainsFunc(s.Locators, func(l Locator) bool {
+		i := t.find(l.Addr)
+		return i < 0 || t.Locators[i].Method != l.Method
+	})
 }
 
 // MarkProbed remembers that a probe was answered on a locator.

@@ -15,6 +15,7 @@ import (
 // An Offer is what a peer says about itself in an I2, R2, I2bis or UpdateRequest.
 type Offer struct {
 	List           *wire.LocatorList
+	Preferences    *wire.LocatorPreferences
 	PDS, Signature []byte
 	Timeout        time.Duration // Keepalive Timeout that the peer asks for, zero for none
 }
@@ -24,7 +25,7 @@ type Digest [sha256.Size]byte
 
 // NewOffer picks an Offer out of a message's options.
 func NewOffer(o *wire.Options) Offer {
-	f := Offer{List: o.Locators, PDS: o.PDS, Signature: o.Signature}
+	f := Offer{List: o.Locators, Preferences: o.Preferences, PDS: o.PDS, Signature: o.Signature}
 	if o.KeepaliveTimeout != nil {
 		f.Timeout = min(time.Duration(*o.KeepaliveTimeout)*time.Second, time.Hour)
 	}
@@ -116,14 +117,18 @@ func (o Offer) Digest() Digest {
 	return Digest(h.Sum(nil))
 }
 
-// set gives Ls(peer) for a verified offer with a list. A ULID always is a locator of its host (RFC 5533 section 2.2).
+// set gives Ls(peer) for a verified offer with a list. A ULID always is a locator of its host (RFC 5533 section 2.2); one that
+// the list leaves out is the last to be tried.
 func (o Offer) set(ulid netip.Addr) LocatorSet {
 	s := LocatorSet{Generation: o.List.Generation}
 	for _, l := range o.List.Locators {
 		s.Locators = append(s.Locators, Locator{Addr: l.Addr, Method: l.Method, Verified: true})
 	}
 	if !s.Has(ulid) {
-		s.Locators = append(s.Locators, Locator{Addr: ulid, Verified: true})
+		s.Locators = append(s.Locators, Locator{Addr: ulid, Verified: true, Preference: Preference{Broken: true}})
+	}
+	if p := o.Preferences; p != nil && p.Generation == s.Generation && len(p.Elements) == s.listed() {
+		s.prefer(p.Elements)
 	}
 	return s
 }

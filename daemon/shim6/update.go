@@ -66,9 +66,7 @@ func (c *Context) Update(pair LocatorPair, m *wire.UpdateRequest, o Offer) []Act
 		c.digest, c.PDSPeer = o.Digest(), o.PDS
 	}
 	if m.Preferences != nil {
-		for i, p := range m.Preferences.Elements {
-			c.Peer.Locators[i].Broken = p.Flags&wire.FlagBroken != 0
-		}
+		c.Peer.prefer(m.Preferences.Elements)
 	}
 	if o.Timeout != 0 {
 		c.KeepaliveTimeout = o.Timeout

@@ -144,6 +144,24 @@ func (h *Host) SetUp(a netip.Addr, up bool) {
 	h.announce()
 }
 
+// Move makes these the addresses of the host, at once.
+func (h *Host) Move(to []netip.Addr) {
+	for i, l := range h.locators {
+		h.up[i] = slices.Contains(to, l.Addr)
+	}
+	h.announce()
+}
+
+// Prefer sets what peers are told about an address.
+func (h *Host) Prefer(a netip.Addr, p engine.Preference) {
+	for i := range h.locators {
+		if h.locators[i].Addr == a {
+			h.locators[i].Preference = p
+		}
+	}
+	h.announce()
+}
+
 func (h *Host) announce() {
 	var ev engine.LocalLocators
 	for i, l := range h.locators {
@@ -160,6 +178,10 @@ func (h *Host) Handle(ev engine.Event) {
 		h.traceAction(a)
 		switch a := a.(type) {
 		case engine.SendPacket:
+			if !h.has(a.Src) {
+				h.w.tracef("%s cannot send from %s", h.Name, h.w.Name(a.Src))
+				continue
+			}
 			h.w.carry(a.Src, a.Dst, func(to *Host) {
 				to.Handle(engine.PacketIn{Src: a.Src, Dst: a.Dst, HopLimit: 64, Payload: a.Payload})
 			})

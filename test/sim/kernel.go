@@ -123,6 +123,9 @@ func (k *kernel) output(now time.Time, f *Flow) {
 			p.src, p.dst, p.tag = path.Local, path.Peer, c.TagPeer
 		}
 	}
+	if !k.host.has(p.src) {
+		return
+	}
 	k.host.w.carry(p.src, p.dst, func(to *Host) { to.kernel.input(to.w.Now, p) })
 }
 

@@ -24,6 +24,8 @@ import (
 //	probe HOST                ask for a probe of every context
 //	forget HOST               delete every context
 //	down ADDR / up ADDR       take an address from its host, give it back
+//	move HOST ADDR...         these are the addresses of a host from now on
+//	prefer ADDR WORD...       of an address: broken, transient, priority=N, weight=N; no word takes all back
 //	flow HOST HOST D          payload, a packet every D
 //	stop HOST HOST
 //	run D                     let time pass
@@ -84,6 +86,14 @@ func (r *runner) do(cmd string, args []string) error {
 	case "down", "up":
 		if addr := a.addr(a.word()); a.err == nil {
 			r.w.owner[addr].SetUp(addr, cmd == "up")
+		}
+	case "move":
+		if h, to := a.host(), a.addrs(); a.err == nil {
+			h.Move(to)
+		}
+	case "prefer":
+		if addr, p := a.addr(a.word()), a.preference(); a.err == nil {
+			r.w.owner[addr].Prefer(addr, p)
 		}
 	case "flow":
 		if h, to, d := a.host(), a.host(), a.duration(); a.err == nil {
@@ -181,6 +191,33 @@ func (a *arguments) addr(name string) netip.Addr {
 	}
 	a.fail("no address %q", name)
 	return netip.Addr{}
+}
+
+func (a *arguments) addrs() (as []netip.Addr) {
+	for _, name := range a.rest() {
+		as = append(as, a.addr(name))
+	}
+	return as
+}
+
+func (a *arguments) preference() (p engine.Preference) {
+	for _, w := range a.rest() {
+		key, value, _ := strings.Cut(w, "=")
+		n, err := strconv.ParseUint(value, 10, 8)
+		switch {
+		case w == "broken":
+			p.Broken = true
+		case w == "transient":
+			p.Transient = true
+		case key == "priority" && err == nil:
+			p.Priority = uint8(n)
+		case key == "weight" && err == nil:
+			p.Weight = uint8(n)
+		default:
+			a.fail("%q is no preference", w)
+		}
+	}
+	return p
 }
 
 // ways reads "X Y" or "X>Y" and calls do for both ways or one.

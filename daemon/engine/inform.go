@@ -1,0 +1,125 @@
+// SPDX-License-Identifier: MIT
+
+package engine
+
+import (
+	"net/netip"
+	"slices"
+	"time"
+
+	"shim6/daemon/reap"
+	"shim6/daemon/shim6"
+	"shim6/daemon/wire"
+)
+
+// A change of the local locators concerns every context: so many peers are told at once, the rest one in each interval.
+const (
+	informBurst    = 64
+	informInterval = time.Millisecond
+)
+
+// informAll tells all peers what they do not know of our locators; with a signature, those that waited for it.
+func (e *Engine) informAll(now time.Time, sig *shim6.Signature) {
+	told := 0
+	for _, c := range e.table.all() {
+		own := e.own.For(c.ULIDs.Local)
+		if own == nil || sig != nil && own.Sig != sig {
+			continue
+		}
+		if e.inform(now, c, time.Duration(max(0, told-informBurst+1))*informInterval) {
+			told++
+		}
+	}
+}
+
+// inform tells the peer of an established context what it does not know of our locators, unless the signature for that is
+// still being made. It tells whether there was something.
+func (e *Engine) inform(now time.Time, c *context, after time.Duration) bool {
+	own := e.own.For(c.ULIDs.Local)
+	if own == nil || !own.Ready() || c.State() != shim6.StateEstablished {
+		return false
+	}
+	acts, ok := c.Inform(now, after, own, e.own.Preference)
+	if !ok {
+		return false
+	}
+	e.program(c) // a peer that has taken the notice may use what is new, before that is known here
+	e.apply(now, c, acts)
+	return true
+}
+
+// notify sends an Update Request.
+func (e *Engine) notify(now time.Time, c *context, a shim6.Notify) {
+	pairs := e.noticePairs(c, a.Request)
+	if len(pairs) == 0 {
+		return
+	}
+	c.noticed = pairs[a.Retries%len(pairs)]
+	if e.send(c.noticed, a.Request) {
+		e.reapDo(now, c, c.reap.ControlSent())
+	}
+}
+
+// noticePairs lists where an Update Request may go: the current pair while that works. Otherwise
+// sources that the peer knows come first; from others it is answered with an R1bis, by which the peer comes to know them as
+// well (RFC 5533 sections 7.5 and 10.4).
+func (e *Engine) noticePairs(c *context, m *wire.UpdateRequest) []LocatorPair {
+	current := LocatorPair(c.reap.Current())
+	var sources []netip.Addr
+	for _, l := range c.Local.Locators {
+		if e.own.Works(l.Addr) {
+			sources = append(sources, l.Addr)
+		}
+	}
+	if slices.Contains(sources, current.Local) && c.reap.State() == reap.Operational {
+		return []LocatorPair{current}
+	}
+	if len(sources) == 0 && m.Locators != nil {
+		for _, l := range m.Locators.Locators {
+			if e.own.Works(l.Addr) {
+				sources = append(sources, l.Addr)
+			}
+		}
+	}
+	destinations := []netip.Addr{current.Peer}
+	for _, broken := range []bool{false, true} {
+		for _, l := range c.Peer.Locators {
+			if l.Verified && l.Broken == broken && l.Addr != current.Peer && !e.own.Has(l.Addr) {
+				destinations = append(destinations, l.Addr)
+			}
+		}
+	}
+	var pairs []LocatorPair
+	for _, d := range destinations {
+		for _, s := range sources {
+			pairs = append(pairs, LocatorPair{Local: s, Peer: d})
+		}
+	}
+	return pairs
+}
+
+// onUpdateAck is RFC 5533 section 10.5.
+func (e *Engine) onUpdateAck(now time.Time, p PacketIn, c *context, m *wire.UpdateAck) {
+	acts, ok := c.Acknowledge(m.ReqNonce)
+	if !ok {
+		e.drop(p, ReasonNotAsked, "")
+		return
+	}
+	e.apply(now, c, acts)
+}
+
+// informed lets new locators be sources: the peer knows them.
+func (e *Engine) informed(now time.Time, c *context) {
+	e.program(c)
+	e.setCandidates(now, c)
+	e.reapDo(now, c, c.reap.ControlReceived(now))
+}
+
+// localAddrs gives the destinations that the kernel is to take payload at, not more than it can: those that are there first.
+func (e *Engine) localAddrs(c *context) []netip.Addr {
+	as := c.LocalAddrs()
+	if len(as) > shim6.MaxLocators {
+		as = slices.DeleteFunc(as, func(a netip.Addr) bool { return !e.own.Has(a) })
+	}
+	return as
+}
