@@ -13,17 +13,17 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
-	"shim6/cgad/netlab"
+	"shim6/internal/nstest"
 )
 
 func TestMain(m *testing.M) {
-	testscript.Main(netlabMain{m}, map[string]func(){"cgad": main})
+	testscript.Main(namespaceMain{m}, map[string]func(){"cgad": main})
 }
 
-// A netlabMain runs the tests in a network namespace of their own.
-type netlabMain struct{ m *testing.M }
+// A namespaceMain runs the tests in a network namespace of their own.
+type namespaceMain struct{ m *testing.M }
 
-func (n netlabMain) Run() int { return netlab.Main(n.m) }
+func (n namespaceMain) Run() int { return nstest.Main(n.m) }
 
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{

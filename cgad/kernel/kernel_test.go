@@ -18,9 +18,10 @@ import (
 	"shim6/cgad/autoconf"
 	"shim6/cgad/netlab"
 	"shim6/cgad/ra"
+	"shim6/internal/nstest"
 )
 
-func TestMain(m *testing.M) { os.Exit(netlab.Main(m)) }
+func TestMain(m *testing.M) { os.Exit(nstest.Main(m)) }
 
 const addr1 = "2001:db8:1:2:246c:a7ba:5a48:c469"
 

@@ -1,12 +1,10 @@
 // SPDX-License-Identifier: MIT
 
-// Package netlab gives tests a network namespace of their own and links whose far end they drive octet by octet.
+// Package netlab gives tests links whose far end they drive octet by octet.
 package netlab
 
 import (
-	"fmt"
 	"os"
-	"os/exec"
 	"strings"
 	"syscall"
 	"testing"
@@ -14,30 +12,6 @@ import (
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 )
-
-// Main runs the tests in a new network namespace, and in a new user namespace so that it takes no privilege. It returns
-// the status to exit with.
-func Main(m *testing.M) int {
-	const inside = "NETLAB_INSIDE"
-	if os.Getenv(inside) != "" {
-		return m.Run()
-	}
-	cmd := exec.Command("/proc/self/exe", os.Args[1:]...)
-	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
-	cmd.Env = append(os.Environ(), inside+"=1")
-	cmd.SysProcAttr = &syscall.SysProcAttr{
-		Cloneflags:  syscall.CLONE_NEWUSER | syscall.CLONE_NEWNET,
-		UidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getuid(), Size: 1}},
-		GidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getgid(), Size: 1}},
-	}
-	if err := cmd.Run(); err != nil {
-		if cmd.ProcessState == nil {
-			fmt.Fprintf(os.Stderr, "these tests need user and network namespaces: %v\n", err)
-		}
-		return 1
-	}
-	return 0
-}
 
 // A Link is a veth pair: Host is an interface of the host, Far the end where routers and strangers are played. IPv6 is off
 // on Far, so nothing but the test speaks there.

@@ -14,9 +14,10 @@ import (
 
 	"shim6/cgad/netlab"
 	"shim6/cgad/ra"
+	"shim6/internal/nstest"
 )
 
-func TestMain(m *testing.M) { os.Exit(netlab.Main(m)) }
+func TestMain(m *testing.M) { os.Exit(nstest.Main(m)) }
 
 func listen(t *testing.T) (*Conn, <-chan Message) {
 	t.Helper()

@@ -25,9 +25,10 @@ import (
 	"shim6/cgad/netlab"
 	"shim6/cgad/ra"
 	"shim6/cgad/rasock"
+	"shim6/internal/nstest"
 )
 
-func TestMain(m *testing.M) { os.Exit(netlab.Main(m)) }
+func TestMain(m *testing.M) { os.Exit(nstest.Main(m)) }
 
 // A world is what a Daemon runs in: the kernel, or something that behaves like it.
 type world interface {

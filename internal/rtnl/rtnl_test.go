@@ -4,41 +4,20 @@ package rtnl
 
 import (
 	"context"
-	"fmt"
 	"net/netip"
 	"os"
-	"os/exec"
 	"runtime"
-	"syscall"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
+
+	"shim6/internal/nstest"
 )
 
-// TestMain runs the tests in a new network namespace, and in a new user namespace so that it takes no privilege.
-func TestMain(m *testing.M) {
-	const inside = "RTNL_TEST_INSIDE"
-	if os.Getenv(inside) != "" {
-		os.Exit(m.Run())
-	}
-	cmd := exec.Command("/proc/self/exe", os.Args[1:]...)
-	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
-	cmd.Env = append(os.Environ(), inside+"=1")
-	cmd.SysProcAttr = &syscall.SysProcAttr{
-		Cloneflags:  syscall.CLONE_NEWUSER | syscall.CLONE_NEWNET,
-		UidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getuid(), Size: 1}},
-		GidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getgid(), Size: 1}},
-	}
-	if err := cmd.Run(); err != nil {
-		if cmd.ProcessState == nil {
-			fmt.Fprintf(os.Stderr, "these tests need user and network namespaces: %v\n", err)
-		}
-		os.Exit(1)
-	}
-}
+func TestMain(m *testing.M) { os.Exit(nstest.Main(m)) }
 
 // pair makes the veth pair a, b with both ends up.
 func pair(t *testing.T, a, b string) netlink.Link {
