@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"shim6/cgad/ra"
+	"shim6/internal/rtnl"
 )
 
 const addressBits = 64
@@ -60,7 +61,7 @@ const keptFlags = unix.IFA_F_NOPREFIXROUTE | unix.IFA_F_MANAGETEMPADDR | unix.IF
 
 // deprecate ends the preferred lifetime of an address and leaves the rest of it as it is.
 func deprecate(link int, addr netip.Addr) error {
-	list, err := netlink.AddrList(nil, netlink.FAMILY_V6)
+	list, err := allAddresses()
 	if err != nil {
 		return fmt.Errorf("deprecate %v: %w", addr, err)
 	}
@@ -77,4 +78,8 @@ func deprecate(link int, addr netip.Addr) error {
 		}
 	}
 	return nil
+}
+
+func allAddresses() ([]netlink.Addr, error) {
+	return rtnl.Complete(func() ([]netlink.Addr, error) { return netlink.AddrList(nil, netlink.FAMILY_V6) })
 }

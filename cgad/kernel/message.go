@@ -4,7 +4,6 @@ package kernel
 
 import (
 	"encoding/binary"
-	"errors"
 	"fmt"
 	"maps"
 	"net"
@@ -17,6 +16,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"shim6/cgad/autoconf"
+	"shim6/internal/rtnl"
 )
 
 // A place is an address on an interface.
@@ -166,19 +166,13 @@ func parseAddress(b []byte) (autoconf.AddressChanged, bool) {
 
 // sync tells how what is there differs from what was told.
 func (w *watcher) sync() error {
-	var links []netlink.Link
-	var addrs []netlink.Addr
-	err := error(netlink.ErrDumpInterrupted)
-	for range listAttempts {
-		if links, err = netlink.LinkList(); err == nil {
-			addrs, err = netlink.AddrList(nil, netlink.FAMILY_V6)
-		}
-		if !errors.Is(err, netlink.ErrDumpInterrupted) {
-			break
-		}
-	}
+	links, err := rtnl.Complete(netlink.LinkList)
 	if err != nil {
-		return fmt.Errorf("list links and addresses: %w", err)
+		return fmt.Errorf("list links: %w", err)
+	}
+	addrs, err := allAddresses()
+	if err != nil {
+		return fmt.Errorf("list addresses: %w", err)
 	}
 	there := make(map[int]bool)
 	for _, l := range links {

@@ -3,7 +3,6 @@
 package kernel
 
 import (
-	"errors"
 	"fmt"
 	"net"
 	"net/netip"
@@ -12,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"shim6/cgad/autoconf"
+	"shim6/internal/rtnl"
 )
 
 func netlinkRoute(r autoconf.Route) *netlink.Route {
@@ -41,19 +41,12 @@ func deleteRoute(r autoconf.Route) error {
 	return nil
 }
 
-// listAttempts bounds how often an interrupted listing is begun again.
-const listAttempts = 5
-
 // listRoutes gives the routes with our protocol number.
 func listRoutes() (list []autoconf.Route, err error) {
 	filter := &netlink.Route{Protocol: Protocol, Table: unix.RT_TABLE_UNSPEC}
-	var found []netlink.Route
-	for range listAttempts {
-		found, err = netlink.RouteListFiltered(netlink.FAMILY_V6, filter, netlink.RT_FILTER_PROTOCOL|netlink.RT_FILTER_TABLE)
-		if !errors.Is(err, netlink.ErrDumpInterrupted) {
-			break
-		}
-	}
+	found, err := rtnl.Complete(func() ([]netlink.Route, error) {
+		return netlink.RouteListFiltered(netlink.FAMILY_V6, filter, netlink.RT_FILTER_PROTOCOL|netlink.RT_FILTER_TABLE)
+	})
 	if err != nil {
 		return nil, fmt.Errorf("list routes: %w", err)
 	}

@@ -4,7 +4,6 @@ package kernel
 
 import (
 	"encoding/binary"
-	"errors"
 	"fmt"
 	"net/netip"
 
@@ -14,6 +13,7 @@ import (
 
 	"shim6/cgad/autoconf"
 	"shim6/cgad/ra"
+	"shim6/internal/rtnl"
 )
 
 // findSource makes a rule with a source prefix match a packet that has no source yet if the source that would be selected
@@ -138,11 +138,7 @@ func (k *Kernel) isRule(there *netlink.Rule, r autoconf.Rule) bool {
 }
 
 func allRules() (list []netlink.Rule, err error) {
-	for range listAttempts {
-		if list, err = netlink.RuleList(netlink.FAMILY_V6); !errors.Is(err, netlink.ErrDumpInterrupted) {
-			break
-		}
-	}
+	list, err = rtnl.Complete(func() ([]netlink.Rule, error) { return netlink.RuleList(netlink.FAMILY_V6) })
 	if err != nil {
 		return nil, fmt.Errorf("list rules: %w", err)
 	}

@@ -11,6 +11,8 @@ import (
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
+
+	"shim6/internal/rtnl"
 )
 
 // A Link is a veth pair: Host is an interface of the host, Far the end where routers and strangers are played. IPv6 is off
@@ -69,7 +71,7 @@ func Rename(t testing.TB, l netlink.Link, name string) {
 // Addresses lists the IPv6 addresses of an interface.
 func Addresses(t testing.TB, l netlink.Link) []netlink.Addr {
 	t.Helper()
-	list, err := netlink.AddrList(l, netlink.FAMILY_V6)
+	list, err := rtnl.Complete(func() ([]netlink.Addr, error) { return netlink.AddrList(l, netlink.FAMILY_V6) })
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -43,15 +43,15 @@ func (a Address) MayBeSource() bool {
 }
 
 // listAttempts bounds how often an interrupted listing is begun again.
-const listAttempts = 5
+const listAttempts = 20
 
 // List returns the IPv6 addresses of the network namespace in the order of interface index and address.
 func List() ([]Address, error) {
-	links, err := retry(netlink.LinkList)
+	links, err := Complete(netlink.LinkList)
 	if err != nil {
 		return nil, fmt.Errorf("list links: %w", err)
 	}
-	addrs, err := retry(func() ([]netlink.Addr, error) { return netlink.AddrList(nil, netlink.FAMILY_V6) })
+	addrs, err := Complete(func() ([]netlink.Addr, error) { return netlink.AddrList(nil, netlink.FAMILY_V6) })
 	if err != nil {
 		return nil, fmt.Errorf("list addresses: %w", err)
 	}
@@ -74,7 +74,8 @@ func List() ([]Address, error) {
 	return list, nil
 }
 
-func retry[T any](list func() ([]T, error)) (all []T, err error) {
+// Complete calls list again, a few times at the most, when a change in the middle of the listing has interrupted it.
+func Complete[T any](list func() ([]T, error)) (all []T, err error) {
 	for range listAttempts {
 		if all, err = list(); !errors.Is(err, netlink.ErrDumpInterrupted) {
 			break
