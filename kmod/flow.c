@@ -177,7 +177,7 @@ void shim6_flow_note(struct shim6_net *sn, struct shim6_node *node, const struct
 
 	WRITE_ONCE(c->flow.packets, c->flow.packets + max_t(u16, 1, skb_shinfo(skb)->gso_segs));
 	WRITE_ONCE(c->flow.bytes, c->flow.bytes + skb->len);
-	if (READ_ONCE(c->last) != jiffies)
+	if (time_before(READ_ONCE(c->last), jiffies))
 		WRITE_ONCE(c->last, jiffies);
 
 	if (heuristic == c->heuristic && time_after_eq(jiffies, when) &&

@@ -124,6 +124,8 @@ struct shim6_net {
 	struct work_struct	kick;
 };
 
+struct genl_info;
+
 /* main.c */
 extern unsigned int shim6_net_id;
 
@@ -156,7 +158,7 @@ static inline void shim6_count_by(struct shim6_net *sn, enum shim6_stat stat, u6
 	this_cpu_add(sn->mib->v[stat], n);
 }
 
-/* ctx.c */
+/* spec.c */
 enum shim6_spec_has {
 	SHIM6_HAS_TAG_PEER	= BIT(0),
 	SHIM6_HAS_PATHS		= BIT(1),
@@ -182,6 +184,13 @@ struct shim6_spec {
 	u32			keepalive_interval_ms;
 };
 
+extern struct netlink_range_validation shim6_tag_range;
+extern const struct nla_policy shim6_new_policy[SHIM6_A_MAX + 1];
+extern const struct nla_policy shim6_set_policy[SHIM6_A_MAX + 1];
+
+int shim6_spec_parse(struct shim6_spec *spec, struct genl_info *info);
+
+/* ctx.c */
 int shim6_ctx_net_init(struct shim6_net *sn);
 void shim6_ctx_net_exit(struct shim6_net *sn);
 int shim6_ctx_new(struct shim6_net *sn, struct shim6_spec *spec, struct netlink_ext_ack *extack);

@@ -14,7 +14,7 @@
  *   CTX_SET     TAG_LOCAL, and any of TAG_PEER, PATHS, LOCATORS_LOCAL and the timeouts: what is present is replaced
  *   CTX_DEL     TAG_LOCAL
  *   CTX_GET     TAG_LOCAL -> one context; with NLM_F_DUMP -> every context, resumable
- *   CTX_FLUSH   every context of the namespace
+ *   CTX_FLUSH   every context of the namespace; returns when xfrm has freed their states, which hold the module
  *   REAP_SET    TAG_LOCAL, REAP_STATE, REAP_EPOCH, [SEND_TIMER, KEEPALIVE_TIMER]: atomically, see enum shim6_timer_op
  *   CFG_SET     any of ENABLED, HEURISTIC, TCP_KICK, GSO_MODE, MARK_MASK
  *   CFG_GET     -> the same, and HEURISTICS (names of the registered ones)
@@ -113,7 +113,7 @@ enum shim6_attr {
 	SHIM6_A_TAG,			/* u64 */
 	SHIM6_A_SOCKETS,		/* u32 */
 	SHIM6_A_TIME_NS,		/* u64 */
-	SHIM6_A_ENABLED,		/* u8: 1 hooks this namespace, 0 unhooks it; EBUSY for 0 while contexts live */
+	SHIM6_A_ENABLED,		/* u8: 1 hooks this namespace, as CTX_NEW does; 0 unhooks it, EBUSY while contexts live */
 	SHIM6_A_HEURISTIC,		/* string: the chosen one; "none" is built in */
 	SHIM6_A_HEURISTICS,		/* nested SHIM6_A_HEURISTIC */
 	SHIM6_A_TCP_KICK,		/* u8: 0 or 1, default 1 */
@@ -150,6 +150,8 @@ enum shim6_reap_state {
  *   Exploring    sent: nothing; received: state InboundOk, start the Send Timer, EV_PAYLOAD_SEEN
  *   InboundOk    sent: start the Send Timer unless running; received: stop it
  *   Send Timer expiry in Operational or InboundOk: state Exploring, both timers stopped, EV_SEND_TIMEOUT
+ * REAP_SET cannot make it otherwise: it stops both in Exploring and the Keepalive Timer in InboundOk. From another state
+ * to Operational it is a path update for TCP, like a CTX_SET with another first path.
  */
 enum shim6_timer_op {
 	SHIM6_TIMER_KEEP,
