@@ -110,3 +110,9 @@ kmod-check: setup-6.12
 
 clean:
 	rm -rf build test/out
+
+# sim: random scripts against the protocol engine, from seed SEED on; one that fails is printed.
+SEEDS ?= 100000
+.PHONY: sim
+sim: setup
+	@go test ./test/sim -run '^TestRandom$$' -count=1 -timeout 24h -args -seeds=$(SEEDS) -first=$(SEED)

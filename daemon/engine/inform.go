@@ -36,7 +36,7 @@ func (e *Engine) informAll(now time.Time, sig *shim6.Signature) {
 // still being made. It tells whether there was something.
 func (e *Engine) inform(now time.Time, c *context, after time.Duration) bool {
 	own := e.own.For(c.ULIDs.Local)
-	if own == nil || !own.Ready() || c.State() != shim6.StateEstablished {
+	if own == nil || !own.Ready() || e.own.Empty() || c.State() != shim6.StateEstablished {
 		return false
 	}
 	acts, ok := c.Inform(now, after, own, e.own.Preference)
@@ -50,7 +50,7 @@ func (e *Engine) inform(now time.Time, c *context, after time.Duration) bool {
 
 // notify sends an Update Request.
 func (e *Engine) notify(now time.Time, c *context, a shim6.Notify) {
-	pairs := e.noticePairs(c, a.Request)
+	pairs := e.noticePairs(c)
 	if len(pairs) == 0 {
 		return
 	}
@@ -63,23 +63,14 @@ func (e *Engine) notify(now time.Time, c *context, a shim6.Notify) {
 // noticePairs lists where an Update Request may go: the current pair while that works. Otherwise
 // sources that the peer knows come first; from others it is answered with an R1bis, by which the peer comes to know them as
 // well (RFC 5533 sections 7.5 and 10.4).
-func (e *Engine) noticePairs(c *context, m *wire.UpdateRequest) []LocatorPair {
+func (e *Engine) noticePairs(c *context) []LocatorPair {
 	current := LocatorPair(c.reap.Current())
-	var sources []netip.Addr
-	for _, l := range c.Local.Locators {
-		if e.own.Works(l.Addr) {
-			sources = append(sources, l.Addr)
-		}
-	}
+	sources := e.working(c.Sources())
 	if slices.Contains(sources, current.Local) && c.reap.State() == reap.Operational {
 		return []LocatorPair{current}
 	}
-	if len(sources) == 0 && m.Locators != nil {
-		for _, l := range m.Locators.Locators {
-			if e.own.Works(l.Addr) {
-				sources = append(sources, l.Addr)
-			}
-		}
+	if len(sources) == 0 {
+		sources = e.working(c.LocalAddrs())
 	}
 	destinations := []netip.Addr{current.Peer}
 	for _, broken := range []bool{false, true} {
@@ -98,9 +89,14 @@ func (e *Engine) noticePairs(c *context, m *wire.UpdateRequest) []LocatorPair {
 	return pairs
 }
 
+// working picks those of our locators that may be a source.
+func (e *Engine) working(as []netip.Addr) []netip.Addr {
+	return slices.DeleteFunc(as, func(a netip.Addr) bool { return !e.own.Works(a) })
+}
+
 // onUpdateAck is RFC 5533 section 10.5.
 func (e *Engine) onUpdateAck(now time.Time, p PacketIn, c *context, m *wire.UpdateAck) {
-	acts, ok := c.Acknowledge(m.ReqNonce)
+	acts, ok := c.Acknowledge(now, m.ReqNonce)
 	if !ok {
 		e.drop(p, ReasonNotAsked, "")
 		return

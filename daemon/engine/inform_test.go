@@ -152,6 +152,19 @@ func TestUpdateAckOfAnother(t *testing.T) {
 		t.Errorf("%s: %q", kinds(acts), reasons(acts))
 	}
 	silent(t, a.send(b.addr(0), a.addr(0), ua), engine.ReasonNotAsked)
+	// The first request may be on its way still, and the peer cannot tell which is the newer.
+	a.take()
+	w.advance(4 * time.Second)
+	third := a.requests()
+	if len(third) != 1 || third[0].ReqNonce == ua.ReqNonce || third[0].Locators.Generation != second[0].Locators.Generation {
+		t.Fatalf("%+v", third)
+	}
+	ua.ReqNonce = third[0].ReqNonce
+	a.send(b.addr(0), a.addr(0), ua)
+	w.advance(10 * time.Minute)
+	if rs := a.requests(); len(rs) != 0 {
+		t.Errorf("%+v", rs)
+	}
 }
 
 // RFC 5533 section 10.3: newer information must include what is not acknowledged yet: an address that goes while the request

@@ -54,11 +54,9 @@ func (e *Engine) reapDo(now time.Time, c *context, acts []reap.Action) {
 // the peer that are not ours.
 func (e *Engine) setCandidates(now time.Time, c *context) {
 	var local, peer []reap.Candidate
-	for _, l := range c.Local.Locators {
-		if e.own.Works(l.Addr) {
-			p := e.own.Preference(l.Addr)
-			local = append(local, reap.Candidate{Addr: l.Addr, Priority: p.Priority, Weight: p.Weight})
-		}
+	for _, a := range e.working(c.Sources()) {
+		p := e.own.Preference(a)
+		local = append(local, reap.Candidate{Addr: a, Priority: p.Priority, Weight: p.Weight})
 	}
 	for _, l := range c.Peer.Locators {
 		if l.Verified && !e.own.Has(l.Addr) {

@@ -217,10 +217,26 @@ func (m *Machine) Probe(now time.Time, pair Pair, p *wire.Probe) []Action {
 		if answered := m.answered(p.Received); m.state != Operational {
 			m.selectPair(answered)
 		}
+		if m.astray(why) {
+			break
+		}
 		m.operational(now, why)
 		m.setTimers(TimerStop, TimerStart)
 	}
 	return m.take()
+}
+
+// astray goes on exploring where the peer hears something of us, but it is not known on which pair, and the current one is
+// no candidate: the answer may be to what was sent before the current locator went.
+func (m *Machine) astray(why string) bool {
+	if m.state == Operational || m.candidate(m.current) {
+		return false
+	}
+	if m.state == Exploring {
+		m.setState(InboundOk, why)
+		m.setTimers(TimerStart, TimerStop)
+	}
+	return true
 }
 
 // peerExplores is RFC 5534 section 6.7.
@@ -244,6 +260,9 @@ func (m *Machine) peerExplores(now time.Time, pair Pair, why string) {
 func (m *Machine) peerHears(now time.Time, pair Pair, reports []wire.ProbeReport, why string) {
 	answered := m.answered(reports)
 	m.selectPair(answered)
+	if m.astray(why) {
+		return
+	}
 	m.operational(now, why)
 	m.setTimers(TimerRestart, TimerStop)
 	to := m.current

@@ -82,6 +82,9 @@ func NewAnnouncements(rng *rand.Rand) *Announcements {
 // when its contexts were made, still has one.
 func (a *Announcements) For(ulid netip.Addr) *Announcement { return a.byULID[ulid] }
 
+// Empty tells whether there is no local locator.
+func (a *Announcements) Empty() bool { return len(a.locators) == 0 }
+
 // Has tells whether an address is a local locator.
 func (a *Announcements) Has(addr netip.Addr) bool { return a.find(addr) >= 0 }
 

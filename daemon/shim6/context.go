@@ -87,7 +87,8 @@ type Context struct {
 	nudged      time.Time
 	digest      Digest // of the offer in force
 	notice      *notice
-	owing       time.Time // when a notice was given up, zero for never or made good
+	doubted     []netip.Addr // of Local, that a list which is not acknowledged left out
+	owing       time.Time    // when a notice was given up, zero for never or made good
 	out         []Action
 }
 
@@ -176,7 +177,7 @@ func (c *Context) Detour(now time.Time, pair LocatorPair) []Action {
 
 // stop ends what is repeated.
 func (c *Context) stop() {
-	c.held, c.notice, c.owing = nil, nil, time.Time{}
+	c.held, c.notice, c.doubted, c.owing = nil, nil, nil, time.Time{}
 	c.deadline, c.retries = time.Time{}, 0
 }
 

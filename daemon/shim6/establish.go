@@ -19,6 +19,9 @@ func (c *Context) Initiate(now time.Time, pair LocatorPair, tag wire.ContextTag,
 
 func (c *Context) sendI1(now time.Time, why string) {
 	c.stop()
+	if c.Local.listed() > 0 {
+		c.owing = now // an R2 that answers the I1 does not tell whether the list ever arrived
+	}
 	c.setState(now, StateI1Sent, why)
 	c.hold(now, I1Timeout, &wire.I1{
 		InitiatorTag: c.TagLocal, InitNonce: c.InitNonce, Options: c.addressing(c.Exchange),
@@ -86,9 +89,8 @@ func (c *Context) Accept(now time.Time, r Request, own *Announcement) []Action {
 		c.Exchange = r.Pair
 		c.do(Updated{})
 	default:
-		c.stop()
 		c.Exchange = r.Pair
-		c.setState(now, StateEstablished, r.Why)
+		c.establish(now, r.Why)
 	}
 	c.sendR2(r.Pair, r.InitNonce, own)
 	return c.take()
@@ -112,9 +114,16 @@ func (c *Context) AwaitsR2(pair LocatorPair, m *wire.R2) bool {
 // R2 ends the exchange (RFC 5533 section 7.16).
 func (c *Context) R2(now time.Time, m *wire.R2, offer Offer) []Action {
 	c.learn(m.ResponderTag, offer)
-	c.stop()
-	c.setState(now, StateEstablished, "R2 received")
+	c.establish(now, "R2 received")
 	return c.take()
+}
+
+// establish ends the exchange; what is owed to the peer remains.
+func (c *Context) establish(now time.Time, why string) {
+	owing := c.owing
+	c.stop()
+	c.owing = owing
+	c.setState(now, StateEstablished, why)
 }
 
 // Nudge sends the I2 or I2bis again because the peer shows that it is established: the R2 was lost. The State is that of

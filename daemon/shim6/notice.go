@@ -15,6 +15,10 @@ import (
 type notice struct {
 	request *wire.UpdateRequest
 	local   LocatorSet // what the peer knows with the acknowledgement
+	// overtook tells that an earlier notice was abandoned. The peer may get that one later and take it for newer, so this one
+	// is sent once more a while after it was acknowledged: nothing in the messages says which is the later one.
+	overtook bool
+	lists    bool // it, or one that was abandoned for it, has a list
 }
 
 // Inform tells the peer what it does not know yet of our locators, after some time or at once (RFC 5533 section 10.1). A
@@ -25,25 +29,33 @@ func (c *Context) Inform(now time.Time, after time.Duration, own *Announcement, 
 	if c.state != StateEstablished {
 		return nil, false
 	}
-	n := &notice{&wire.UpdateRequest{ReceiverTag: c.TagPeer}, c.Local.preferredBy(prefer)}
+	n := &notice{
+		request: &wire.UpdateRequest{ReceiverTag: c.TagPeer}, local: c.Local.preferredBy(prefer), overtook: c.notice != nil,
+	}
 	o := &n.request.Options
-	listOnWay := c.notice != nil && c.notice.request.Locators != nil
+	n.lists = c.notice != nil && c.notice.lists
 	switch {
-	case own.PDS != nil && (listOnWay || !c.owing.IsZero() || !c.Local.SameAs(own.Set)):
+	case own.PDS != nil && (n.lists || !c.owing.IsZero() || !c.Local.SameAs(own.Set)):
 		own.addTo(o)
-		n.local = own.Set
+		n.local, n.lists = own.Set, true
 		if c.Local.listed() > 0 {
 			o.PDS = nil // given before
 		}
-	case !n.local.samePreferences(c.Local), c.notice != nil && !n.local.samePreferences(c.notice.local):
+	case !c.owing.IsZero(), !n.local.samePreferences(c.Local), c.notice != nil && !n.local.samePreferences(c.notice.local):
 		o.Preferences = n.local.everyPreference()
 	}
-	if o.Locators == nil && o.Preferences == nil || c.notice != nil && c.notice.says(o) {
+	if o.Locators == nil && o.Preferences == nil {
+		c.owing = time.Time{}
+		return nil, false
+	}
+	if c.notice != nil && c.notice.says(o) {
 		return nil, false
 	}
 	n.request.ReqNonce = c.rng.Uint32()
+	doubted := c.doubted
 	c.stop()
 	c.notice = n
+	c.doubted = append(doubted, c.leftOut(n)...)
 	if after > 0 {
 		c.retries = -1
 		c.deadline = now.Add(after)
@@ -51,6 +63,16 @@ func (c *Context) Inform(now time.Time, after time.Duration, own *Announcement, 
 	}
 	c.notify(now)
 	return c.take(), true
+}
+
+// leftOut gives the locators that the peer will not know any more.
+func (c *Context) leftOut(n *notice) (as []netip.Addr) {
+	for _, l := range c.Local.Locators {
+		if !n.local.Has(l.Addr) && !slices.Contains(c.doubted, l.Addr) {
+			as = append(as, l.Addr)
+		}
+	}
+	return as
 }
 
 // says tells whether the notice has these options already.
@@ -75,8 +97,9 @@ func (c *Context) renotify(now time.Time) {
 		return
 	}
 	if c.retries++; c.retries > updateRetriesMax {
+		doubted := c.doubted
 		c.stop()
-		c.owing = now
+		c.owing, c.doubted = now, doubted
 		return
 	}
 	c.notify(now)
@@ -84,8 +107,8 @@ func (c *Context) renotify(now time.Time) {
 
 // Remind sends the notice once more out of turn: there is a new way to the peer.
 func (c *Context) Remind() []Action {
-	if c.notice != nil {
-		c.do(Notify{c.notice.request, max(c.retries, 0)})
+	if c.notice != nil && c.retries >= 0 { // one that is for later stays so
+		c.do(Notify{c.notice.request, c.retries})
 	}
 	return c.take()
 }
@@ -99,12 +122,19 @@ func (c *Context) Owes(now time.Time) bool {
 func (c *Context) Untold() bool { return c.notice != nil || !c.owing.IsZero() }
 
 // Acknowledge takes an Update Acknowledgement; ok tells whether it is that of the notice (RFC 5533 section 10.5).
-func (c *Context) Acknowledge(nonce uint32) (acts []Action, ok bool) {
+func (c *Context) Acknowledge(now time.Time, nonce uint32) (acts []Action, ok bool) {
 	if c.state != StateEstablished || c.notice == nil || c.notice.request.ReqNonce != nonce {
 		return nil, false
 	}
-	c.Local = c.notice.local
+	n := *c.notice
+	c.Local = n.local
 	c.stop()
+	if n.overtook {
+		again := *n.request
+		again.ReqNonce = c.rng.Uint32()
+		c.notice = &notice{request: &again, local: n.local}
+		c.retries, c.deadline = -1, now.Add(UpdateTimeout)
+	}
 	c.do(Informed{})
 	return c.take(), true
 }
@@ -113,6 +143,11 @@ func (c *Context) Acknowledge(nonce uint32) (acts []Action, ok bool) {
 // acknowledgement is not here yet.
 func (c *Context) HasLocal(a netip.Addr) bool {
 	return c.Local.Has(a) || c.notice != nil && c.notice.local.Has(a)
+}
+
+// Sources gives the locators that the peer knows for sure, so that it takes what comes from them.
+func (c *Context) Sources() []netip.Addr {
+	return slices.DeleteFunc(c.Local.Addrs(), func(a netip.Addr) bool { return slices.Contains(c.doubted, a) })
 }
 
 // LocalAddrs gives the locators that HasLocal is true for.
@@ -128,10 +163,19 @@ func (c *Context) LocalAddrs() []netip.Addr {
 	return as
 }
 
-// tell notes that a message of an exchange announces our locators. A notice that is on its way goes on: whether the peer
-// takes that message is not known.
+// tell notes that a message of an exchange announces our locators. Where another message told something else before, the peer
+// may take either, or take the one and then the other; so it is told again once the context is established.
 func (c *Context) tell(own *Announcement) {
-	if c.state != StateEstablished || c.notice == nil {
+	switch {
+	case c.state != StateEstablished:
+		if c.Local.listed() > 0 && c.Local.Generation != own.Set.Generation {
+			c.owing = c.Since
+		}
 		c.Local = own.Set
+	case (c.notice == nil || !c.notice.lists) && c.Local.Generation != own.Set.Generation:
+		c.owing = c.Since
+		if c.Local.listed() == 0 {
+			c.Local = own.Set // its first list
+		}
 	}
 }

@@ -65,8 +65,11 @@ func (c *Context) Update(pair LocatorPair, m *wire.UpdateRequest, o Offer) []Act
 		}
 		c.digest, c.PDSPeer = o.Digest(), o.PDS
 	}
-	if m.Preferences != nil {
+	switch {
+	case m.Preferences != nil:
 		c.Peer.prefer(m.Preferences.Elements)
+	case o.List != nil: // "replaces": what was preferred on an earlier list, or on the same, is no more
+		c.Peer.prefer(make([]wire.Preference, len(o.List.Locators)))
 	}
 	if o.Timeout != 0 {
 		c.KeepaliveTimeout = o.Timeout

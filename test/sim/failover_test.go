@@ -19,7 +19,7 @@ const delay = 25 * time.Millisecond
 // two makes two hosts with a context and payload both ways.
 func two(t *testing.T, seed byte, sendTimeout time.Duration, aLocators, bLocators []string) (w *sim.World, a, b *sim.Host, flows [2]*sim.Flow) {
 	t.Helper()
-	w = sim.NewWorld(seed)
+	w = sim.NewWorld(uint64(seed))
 	w.Links.Delay = delay
 	add := func(name string, locators []string) *sim.Host {
 		h, err := w.AddHost(name, sim.CGA, engine.Config{Seed: [32]byte{seed, name[0]}, SendTimeout: sendTimeout}, locators...)

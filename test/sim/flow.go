@@ -14,13 +14,17 @@ type Flow struct {
 	LongestGap     time.Duration // between arrivals
 	LastArrival    time.Time
 
-	ulids   engine.ULIDPair
-	stopped bool
+	ulids    engine.ULIDPair
+	interval time.Duration
+	stopped  bool
 }
 
 // Flow starts payload from the host's ULID to that of another, a packet each interval.
 func (h *Host) Flow(to *Host, interval time.Duration) *Flow {
-	f := &Flow{ulids: engine.ULIDPair{Local: h.ULID(), Peer: to.ULID()}}
+	f := &Flow{ulids: engine.ULIDPair{Local: h.ULID(), Peer: to.ULID()}, interval: interval}
+	if old := h.flows[to.Name]; old != nil {
+		old.Stop()
+	}
 	h.flows[to.Name] = f
 	var next func()
 	next = func() {
@@ -28,7 +32,7 @@ func (h *Host) Flow(to *Host, interval time.Duration) *Flow {
 			return
 		}
 		f.Sent++
-		h.kernel.output(h.w.Now, f)
+		h.kernel.output(h.now(), f)
 		h.w.After(interval, next)
 	}
 	h.w.After(0, next)

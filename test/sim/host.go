@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -30,6 +31,12 @@ type Host struct {
 	locators []engine.LocalLocator // all it ever has
 	up       []bool                // which it has now
 	flows    map[string]*Flow
+	skew     time.Duration // of its clock
+	cfg      engine.Config
+	life     int               // how often a daemon was started
+	saved    []engine.Snapshot // for the next daemon
+	saving   bool
+	invariants
 }
 
 // Locators of a host: what proves them.
@@ -62,7 +69,7 @@ func (w *World) AddHost(name, kind string, cfg engine.Config, locators ...string
 	if err != nil {
 		return nil, err
 	}
-	h := &Host{Name: name, Engine: e, w: w, flows: map[string]*Flow{}}
+	h := &Host{Name: name, Engine: e, w: w, cfg: cfg, flows: map[string]*Flow{}, invariants: newInvariants()}
 	h.kernel = &kernel{host: h}
 	if h.key, err = keyOf(name); err != nil {
 		return nil, err
@@ -172,9 +179,14 @@ func (h *Host) announce() {
 	h.Handle(ev)
 }
 
-// Handle gives an event to the engine and carries out what it asks for.
+// Handle gives an event to the engine and carries out what it asks for. Without a daemon it is lost.
 func (h *Host) Handle(ev engine.Event) {
-	for _, a := range h.Engine.Handle(h.w.Now, ev) {
+	if h.Engine == nil {
+		return
+	}
+	acts := h.Engine.Handle(h.now(), ev)
+	h.check(ev, acts)
+	for _, a := range acts {
 		h.traceAction(a)
 		switch a := a.(type) {
 		case engine.SendPacket:
@@ -183,20 +195,25 @@ func (h *Host) Handle(ev engine.Event) {
 				continue
 			}
 			h.w.carry(a.Src, a.Dst, func(to *Host) {
+				h.reached[a.Dst] = true
 				to.Handle(engine.PacketIn{Src: a.Src, Dst: a.Dst, HopLimit: 64, Payload: a.Payload})
 			})
 		case engine.ProgramContext:
 			h.kernel.program(a)
+			h.save()
 		case engine.RemoveContext:
 			h.kernel.remove(a.Tag)
+			h.save()
+		case engine.StateChanged, engine.PathChanged:
+			h.save()
 		case engine.SetReap:
-			h.kernel.setReap(h.w.Now, a)
+			h.kernel.setReap(h.now(), a)
 		case engine.Sign:
 			sig, err := cga.Sign(h.key, a.Data)
-			h.w.After(cryptoTime, func() { h.Handle(engine.SignDone{ID: a.ID, Signature: sig, Err: err}) })
+			h.later(cryptoTime, func() { h.Handle(engine.SignDone{ID: a.ID, Signature: sig, Err: err}) })
 		case engine.Verify:
 			done := verify(a)
-			h.w.After(cryptoTime, func() { h.Handle(done) })
+			h.later(cryptoTime, func() { h.Handle(done) })
 		}
 	}
 }
@@ -217,6 +234,9 @@ func verify(a engine.Verify) engine.VerifyDone {
 // traceAction writes what is worth reading in a script's output.
 func (h *Host) traceAction(a engine.Action) {
 	w := h.w
+	if w.silent {
+		return
+	}
 	switch a := a.(type) {
 	case engine.SendPacket:
 		m, err := wire.Parse(a.Payload)
@@ -229,7 +249,7 @@ func (h *Host) traceAction(a engine.Action) {
 				len(p.Sent), len(p.Received))
 			return
 		}
-		w.tracef("%s sends %v %s>%s", h.Name, m.Type(), w.Name(a.Src), w.Name(a.Dst))
+		w.tracef("%s sends %v %s>%s%s", h.Name, m.Type(), w.Name(a.Src), w.Name(a.Dst), w.told(m))
 	case engine.StateChanged:
 		w.tracef("%s context with %s: %v to %v (%s)", h.Name, w.Name(a.ULIDs.Peer), a.From, a.To, a.Why)
 	case engine.ReapChanged:
@@ -243,6 +263,26 @@ func (h *Host) traceAction(a engine.Action) {
 		}
 		w.tracef("%s drops %s>%s (%v)", h.Name, w.Name(a.Src), w.Name(a.Dst), a.Reason)
 	}
+}
+
+// told says what an Update Request tells.
+func (w *World) told(m wire.Message) string {
+	r, ok := m.(*wire.UpdateRequest)
+	if !ok {
+		return ""
+	}
+	var b strings.Builder
+	if r.Locators != nil {
+		for _, l := range r.Locators.Locators {
+			fmt.Fprintf(&b, " %s", w.Name(l.Addr))
+		}
+	}
+	if r.Preferences != nil {
+		for _, p := range r.Preferences.Elements {
+			fmt.Fprintf(&b, " %d/%d/%d", p.Flags, p.Priority, p.Weight)
+		}
+	}
+	return b.String()
 }
 
 func probeState(p *wire.Probe) reap.State { return reap.State(p.State) }

@@ -126,7 +126,7 @@ func (k *kernel) output(now time.Time, f *Flow) {
 	if !k.host.has(p.src) {
 		return
 	}
-	k.host.w.carry(p.src, p.dst, func(to *Host) { to.kernel.input(to.w.Now, p) })
+	k.host.w.carry(p.src, p.dst, func(to *Host) { to.kernel.input(to.now(), p) })
 }
 
 // input takes a payload packet from the network.
@@ -143,7 +143,7 @@ func (k *kernel) input(now time.Time, p payload) {
 	} else {
 		c = k.byULIDs(engine.ULIDPair{Local: p.dst, Peer: p.src})
 	}
-	p.flow.received(now, p)
+	p.flow.received(k.host.w.Now, p)
 	if c == nil {
 		return
 	}

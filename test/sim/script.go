@@ -3,6 +3,7 @@
 package sim
 
 import (
+	"encoding/binary"
 	"fmt"
 	"net/netip"
 	"strconv"
@@ -17,7 +18,9 @@ import (
 //	seed N                    what random numbers begin with; before hosts
 //	timeout D                 Send Timeout of hosts to come
 //	host NAME KIND ADDR...    a host with addresses of these names; KIND is plain, cga or hba
-//	delay D / loss PERCENT    of all links
+//	delay D / jitter D        of all links
+//	loss PERCENT / duplicate PERCENT
+//	mend                      all links are good
 //	cut X Y / cut X>Y         nothing passes between two addresses, or one way
 //	heal X Y / heal X>Y
 //	trigger HOST HOST         ask for a context
@@ -28,11 +31,23 @@ import (
 //	prefer ADDR WORD...       of an address: broken, transient, priority=N, weight=N; no word takes all back
 //	flow HOST HOST D          payload, a packet every D
 //	stop HOST HOST
+//	kill HOST                 end its daemon; the kernel goes on
+//	reboot HOST               end its daemon and empty its kernel
+//	start HOST                a daemon again, with what the last one saved
+//	clock HOST D              move its clock forward
 //	run D                     let time pass
 //	quiet D                   let time pass untraced
 //	report                    contexts and flows
+//	settled                   fail unless hosts agree on their contexts and payload arrives
+//
+// A rule that is broken on the way is an error too.
 func Run(script string) (string, error) {
+	return run(script, false)
+}
+
+func run(script string, silent bool) (string, error) {
 	r := runner{w: NewWorld(0)}
+	r.w.silent = silent
 	for n, line := range strings.Split(script, "\n") {
 		line, _, _ = strings.Cut(line, "#")
 		f := strings.Fields(line)
@@ -40,7 +55,7 @@ func Run(script string) (string, error) {
 			continue
 		}
 		if err := r.do(f[0], f[1:]); err != nil {
-			return "", fmt.Errorf("line %d: %s: %w", n+1, strings.TrimSpace(line), err)
+			return r.out.String(), fmt.Errorf("line %d: %s: %w", n+1, strings.TrimSpace(line), err)
 		}
 	}
 	return r.out.String(), nil
@@ -56,9 +71,12 @@ func (r *runner) do(cmd string, args []string) error {
 	a := &arguments{w: r.w, args: args}
 	switch cmd {
 	case "seed":
-		n := byte(a.number())
-		r.w = NewWorld(n)
-		r.cfg.Seed[1] = n
+		n := a.seed()
+		w := NewWorld(n)
+		w.silent = r.w.silent
+		r.w = w
+		r.cfg.Seed[1] = byte(n)
+		binary.LittleEndian.PutUint64(r.cfg.Seed[21:], n>>8)
 	case "timeout":
 		r.cfg.SendTimeout = a.duration()
 	case "host":
@@ -71,6 +89,30 @@ func (r *runner) do(cmd string, args []string) error {
 		r.w.Links.Delay = a.duration()
 	case "loss":
 		r.w.Links.Loss = float64(a.number()) / 100
+	case "jitter":
+		r.w.Links.Jitter = a.duration()
+	case "duplicate":
+		r.w.Links.Duplicate = float64(a.number()) / 100
+	case "mend":
+		r.w.Links.Mend()
+	case "kill":
+		if h := a.host(); a.err == nil {
+			h.Kill()
+		}
+	case "reboot":
+		if h := a.host(); a.err == nil {
+			h.Reboot()
+		}
+	case "start":
+		if h := a.host(); a.err == nil {
+			a.err = h.Start()
+		}
+	case "clock":
+		if h, d := a.host(), a.duration(); a.err == nil {
+			h.Step(d)
+		}
+	case "settled":
+		a.err = r.w.Settled()
 	case "cut":
 		a.ways(r.w.Links.Cut)
 	case "heal":
@@ -114,12 +156,20 @@ func (r *runner) do(cmd string, args []string) error {
 	default:
 		return fmt.Errorf("no such command")
 	}
+	if a.err == nil && r.w.err != nil {
+		r.out.WriteString(r.w.Trace())
+		return r.w.err
+	}
 	return a.err
 }
 
 // report writes the contexts and flows of all hosts.
 func (r *runner) report() {
 	for _, h := range r.w.hosts {
+		if h.Engine == nil {
+			fmt.Fprintf(&r.out, "%s: no daemon\n", h.Name)
+			continue
+		}
 		for _, s := range h.Engine.Contexts() {
 			fmt.Fprintf(&r.out, "%s: with %s %v, REAP %v, path %s, %d and %d locators\n", h.Name, r.w.Name(s.ULIDs.Peer), s.State,
 				s.Reap, r.w.pair(s.Current), len(s.LocatorsLocal), len(s.LocatorsPeer))
@@ -162,6 +212,14 @@ func (a *arguments) number() int {
 	n, err := strconv.Atoi(a.word())
 	if err != nil || n < 0 || n > 255 {
 		a.fail("not a number from 0 to 255")
+	}
+	return n
+}
+
+func (a *arguments) seed() uint64 {
+	n, err := strconv.ParseUint(a.word(), 10, 64)
+	if err != nil {
+		a.fail("not a seed")
 	}
 	return n
 }
@@ -233,7 +291,7 @@ func (a *arguments) ways(do func(src, dst netip.Addr)) {
 }
 
 func (a *arguments) contexts(do func(h *Host, s engine.Snapshot)) {
-	if h := a.host(); h != nil {
+	if h := a.host(); h != nil && h.Engine != nil {
 		for _, s := range h.Engine.Contexts() {
 			do(h, s)
 		}

@@ -59,7 +59,8 @@ func TestScriptErrors(t *testing.T) {
 		"host a odd a1":              `line 1: host a odd a1: host a: no such kind of locators: "odd"`,
 		"delay soon":                 "line 1: delay soon: time: invalid duration",
 		"cut a1 b1":                  `line 1: cut a1 b1: no address "a1"`,
-		"seed 256":                   "line 1: seed 256: not a number from 0 to 255",
+		"seed -1":                    "line 1: seed -1: not a seed",
+		"loss 256":                   "line 1: loss 256: not a number from 0 to 255",
 		"run":                        "line 1: run: too few arguments",
 	} {
 		if _, err := sim.Run(script); err == nil || !strings.HasPrefix(err.Error(), want) {

@@ -6,6 +6,7 @@ package sim
 
 import (
 	"container/heap"
+	"encoding/binary"
 	"fmt"
 	"math/rand/v2"
 	"net/netip"
@@ -30,14 +31,18 @@ type World struct {
 	events queue
 	seq    int
 	trace  strings.Builder
+	silent bool // no trace
+	err    error
 }
 
 // NewWorld makes an empty World; the seed decides which packets a lossy link loses.
-func NewWorld(seed byte) *World {
+func NewWorld(seed uint64) *World {
+	var key [32]byte
+	binary.LittleEndian.PutUint64(key[:], seed)
 	return &World{
 		Now:   Epoch,
 		Links: newLinks(),
-		rng:   rand.New(rand.NewChaCha8([32]byte{seed})),
+		rng:   rand.New(rand.NewChaCha8(key)),
 		owner: map[netip.Addr]*Host{},
 		names: map[netip.Addr]string{},
 	}
@@ -68,11 +73,11 @@ func (w *World) Run(d time.Duration) {
 			next, do = w.events[0].at, func() { heap.Pop(&w.events).(event).do() }
 		}
 		for _, h := range w.hosts {
-			if at := h.kernel.deadline(); !at.IsZero() && at.Before(next) {
-				next, do = at, func() { h.kernel.expire(w.Now) }
+			if at := h.kernel.deadline(); !at.IsZero() && h.world(at).Before(next) {
+				next, do = h.world(at), func() { h.kernel.expire(h.now()) }
 			}
-			if at := h.Engine.Deadline(); !at.IsZero() && at.Before(next) {
-				next, do = at, func() { h.Handle(engine.Tick{}) }
+			if at := h.deadline(); !at.IsZero() && h.world(at).Before(next) {
+				next, do = h.world(at), func() { h.Handle(engine.Tick{}) }
 			}
 		}
 		if next.Before(w.Now) {
@@ -95,6 +100,9 @@ func (w *World) Trace() string {
 }
 
 func (w *World) tracef(format string, args ...any) {
+	if w.silent {
+		return
+	}
 	fmt.Fprintf(&w.trace, "%8.3f ", w.Now.Sub(Epoch).Seconds())
 	fmt.Fprintf(&w.trace, format+"\n", args...)
 }
@@ -111,16 +119,15 @@ func (w *World) pair(p engine.LocatorPair) string { return w.Name(p.Local) + ">"
 
 // carry brings something from one address to another, if the link lets it.
 func (w *World) carry(src, dst netip.Addr, arrive func(h *Host)) bool {
-	delay, ok := w.Links.pass(w.rng, src, dst)
-	if !ok {
-		return false
+	delays := w.Links.pass(w.rng, src, dst)
+	for _, d := range delays {
+		w.After(d, func() {
+			if h := w.owner[dst]; h != nil && h.has(dst) {
+				arrive(h)
+			}
+		})
 	}
-	w.After(delay, func() {
-		if h := w.owner[dst]; h != nil && h.has(dst) {
-			arrive(h)
-		}
-	})
-	return true
+	return len(delays) > 0
 }
 
 type event struct {
