@@ -7,6 +7,10 @@ CASE ?=
 JOBS ?= 1
 SERIES := 6.1 6.12
 
+ifeq ($(filter $(KERNEL),$(SERIES)),)
+$(error KERNEL is one of $(SERIES), not $(KERNEL))
+endif
+
 BIN := build/bin
 CACHE := $(or $(SHIM6_CACHE),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/shim6)
 # A toolchain that setup.sh had to fetch comes before an older one of the system.

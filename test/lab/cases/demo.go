@@ -4,6 +4,7 @@ package cases
 
 import (
 	"errors"
+	"fmt"
 	"time"
 
 	"shim6/test/lab/fault"
@@ -73,6 +74,7 @@ func demoControl(e *Env, net *topo.Network, provider1 *fault.Switch, source stri
 		return err
 	}
 	d.Control = t.Transfer
+	e.checkCarrier(net, "control")
 	e.Say("control run: %d of %d octets arrived", t.Received, t.Sent)
 	return errors.Join(t.discard(), provider1.Heal())
 }
@@ -105,6 +107,7 @@ func demoShim6(e *Env, net *topo.Network, provider1 *fault.Switch, source string
 		return err
 	}
 	d.Shim6 = t.Transfer
+	e.checkCarrier(net, "shim6")
 	e.Say("run with shim6: %d of %d octets arrived", t.Received, t.Sent)
 	after, err := p.established()
 	if err != nil {
@@ -117,4 +120,14 @@ func demoShim6(e *Env, net *topo.Network, provider1 *fault.Switch, source string
 	}
 	d.ProbesB = peer.ProbesSent
 	return provider1.Heal()
+}
+
+// checkCarrier checks that the failure is invisible at host a's links.
+func (e *Env) checkCarrier(net *topo.Network, run string) {
+	for _, dev := range []string{"p1", "p2"} {
+		name := fmt.Sprintf("%s: link %s of host a has a carrier all the time", run, dev)
+		changes, err := net.A.CarrierChanges(dev)
+		// One loss and one gain, when the link was made.
+		e.Check(name, err == nil && changes <= 2, "%d changes since it was made %s", changes, errText(err))
+	}
 }

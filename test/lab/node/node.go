@@ -8,10 +8,12 @@ import (
 	"os"
 	"os/exec"
 	"runtime"
+	"strconv"
 	"strings"
 
 	"github.com/vishvananda/netlink"
 	"github.com/vishvananda/netns"
+	"golang.org/x/sys/unix"
 )
 
 // A Node is a network namespace with a name.
@@ -85,6 +87,29 @@ func (n *Node) Output(name string, args ...string) (string, error) {
 // Sysctl writes a value below /proc/sys.
 func (n *Node) Sysctl(key, value string) error {
 	return n.Do(func() error { return os.WriteFile("/proc/sys/"+key, []byte(value), 0) })
+}
+
+// CarrierChanges returns how often a device has lost or gained its carrier.
+func (n *Node) CarrierChanges(device string) (int, error) {
+	var raw []byte
+	// /sys shows the network namespace of whoever mounted it.
+	err := n.Do(func() error {
+		dir, err := os.MkdirTemp("", "sys")
+		if err != nil {
+			return err
+		}
+		defer os.Remove(dir)
+		if err := unix.Mount("sysfs", dir, "sysfs", 0, ""); err != nil {
+			return fmt.Errorf("mount sysfs: %w", err)
+		}
+		defer unix.Unmount(dir, 0)
+		raw, err = os.ReadFile(dir + "/class/net/" + device + "/carrier_changes")
+		return err
+	})
+	if err != nil {
+		return 0, fmt.Errorf("%s of %s: %w", device, n.Name, err)
+	}
+	return strconv.Atoi(strings.TrimSpace(string(raw)))
 }
 
 // Delete removes the namespace's name and our hold on it. It ends when nothing else uses it.
