@@ -16,10 +16,9 @@ import (
 
 // invariants is what a host remembers to find out whether its engine keeps the rules.
 type invariants struct {
-	reached  map[netip.Addr]bool // where a control message of ours arrived
-	epochs   map[epoch]bool
-	probes   []time.Time
-	contexts int
+	reached map[netip.Addr]bool // where a control message of ours arrived
+	epochs  map[epoch]bool
+	probes  []time.Time
 }
 
 // An epoch is one that the kernel was given for a context.
