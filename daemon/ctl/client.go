@@ -4,6 +4,7 @@ package ctl
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -81,6 +82,19 @@ func (c *Client) Probe(ctx context.Context, tag uint64) error {
 	return err
 }
 
+// Set changes timeouts of the context with the local tag.
+func (c *Client) Set(ctx context.Context, tag uint64, t Timeouts) error {
+	b, err := json.Marshal(t)
+	if err != nil {
+		return err
+	}
+	body, err := c.send(ctx, http.MethodPost, "/v1/contexts/"+FormatTag(tag)+"/set", bytes.NewReader(b))
+	if err != nil {
+		return err
+	}
+	return body.Close()
+}
+
 // Flush drops every context and returns how many there were.
 func (c *Client) Flush(ctx context.Context) (int, error) {
 	d, err := call[Done](ctx, c, http.MethodPost, "/v1/flush")
@@ -135,7 +149,11 @@ func call[T any](ctx context.Context, c *Client, method, path string) (v T, err 
 }
 
 func (c *Client) do(ctx context.Context, method, path string) (io.ReadCloser, error) {
-	req, err := http.NewRequestWithContext(ctx, method, "http://shim6d"+path, nil)
+	return c.send(ctx, method, path, nil)
+}
+
+func (c *Client) send(ctx context.Context, method, path string, content io.Reader) (io.ReadCloser, error) {
+	req, err := http.NewRequestWithContext(ctx, method, "http://shim6d"+path, content)
 	if err != nil {
 		return nil, err
 	}

@@ -28,6 +28,7 @@ import (
 type memory struct {
 	contexts []Context
 	probed   []uint64
+	set      []Timeouts
 	err      error
 }
 
@@ -52,6 +53,10 @@ func (m *memory) DeleteContext(_ context.Context, tag uint64) error {
 }
 func (m *memory) ProbeContext(_ context.Context, tag uint64) error {
 	m.probed = append(m.probed, tag)
+	return m.err
+}
+func (m *memory) SetContext(_ context.Context, _ uint64, t Timeouts) error {
+	m.set = append(m.set, t)
 	return m.err
 }
 func (m *memory) Flush(context.Context) (int, error) {
@@ -127,6 +132,9 @@ func TestRequests(t *testing.T) {
 	check("stats", stats, Stats{Kernel: map[string]uint64{"tcp_kicks": 1<<64 - 1}}, err)
 	check("probe", nil, nil, c.Probe(ctx, 0x112233445566))
 	check("probed", m.probed, []uint64{0x112233445566}, nil)
+	want := Timeouts{SendTimeoutMS: new(int64(3000)), TeardownMS: new(int64(0))}
+	check("set", nil, nil, c.Set(ctx, 0x112233445566, want))
+	check("was set", m.set, []Timeouts{want}, nil)
 	check("delete", nil, nil, c.Delete(ctx, 0x112233445566))
 	list, err = c.Contexts(ctx)
 	check("no contexts", list, []Context{}, err)
@@ -209,6 +217,8 @@ func TestHostileRequests(t *testing.T) {
 		"tag of 48 bits":       {line("POST", "/v1/contexts/800000000000/probe"), 400},
 		"tag of 13 digits":     {line("POST", "/v1/contexts/0000000000001/probe"), 400},
 		"negative tag":         {line("POST", "/v1/contexts/-1/probe"), 400},
+		"set without a body":   {line("POST", "/v1/contexts/1/set"), 400},
+		"set what is unknown":  {"POST /v1/contexts/1/set HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 7\r\n\r\n{\"x\":1}", 400},
 		"escaped slash in tag": {line("GET", "/v1/contexts/1%2f2"), 400},
 		"not HTTP":             {"hello\r\n\r\n", 400},
 		"huge header":          {"GET /v1/status HTTP/1.1\r\nHost: x\r\nX: " + strings.Repeat("a", 64<<10) + "\r\n\r\n", 431},

@@ -32,6 +32,8 @@ type Backend interface {
 	// DeleteContext and ProbeContext return ErrNoContext for a tag of no context.
 	DeleteContext(ctx context.Context, tag uint64) error
 	ProbeContext(ctx context.Context, tag uint64) error
+	// SetContext returns an Error of status 400 for timeouts out of range, and ErrNoContext.
+	SetContext(ctx context.Context, tag uint64, t Timeouts) error
 	// Flush deletes every context and returns how many there were.
 	Flush(context.Context) (int, error)
 }
@@ -55,6 +57,16 @@ func NewServer(b Backend, e *Events, log *slog.Logger) *Server {
 	mux.HandleFunc("GET /v1/events", s.stream)
 	mux.HandleFunc("POST /v1/contexts/{tag}/delete", onTag(b.DeleteContext))
 	mux.HandleFunc("POST /v1/contexts/{tag}/probe", onTag(b.ProbeContext))
+	mux.HandleFunc("POST /v1/contexts/{tag}/set", func(w http.ResponseWriter, r *http.Request) {
+		var t Timeouts
+		d := json.NewDecoder(r.Body)
+		d.DisallowUnknownFields()
+		if err := d.Decode(&t); err != nil {
+			fail(w, &Error{http.StatusBadRequest, "timeouts: " + err.Error(), ""})
+			return
+		}
+		onTag(func(ctx context.Context, tag uint64) error { return b.SetContext(ctx, tag, t) })(w, r)
+	})
 	mux.HandleFunc("POST /v1/flush", get(func(ctx context.Context) (Done, error) {
 		n, err := b.Flush(ctx)
 		return Done{n}, err

@@ -10,6 +10,7 @@
 //	GET  /v1/events                  one Event per line, without end
 //	POST /v1/contexts/{tag}/delete   Done
 //	POST /v1/contexts/{tag}/probe    Done
+//	POST /v1/contexts/{tag}/set      Timeouts -> Done
 //	POST /v1/flush                   Done
 //
 // A tag is the local context tag in 12 hexadecimal digits. What fails is answered with an HTTP status from 400 on and an
@@ -64,12 +65,19 @@ type Context struct {
 	GenerationPeer      uint32           `json:"generation_peer"`
 	Reap                string           `json:"reap"` // Operational, Exploring or InboundOk
 	SendTimeoutMS       int64            `json:"send_timeout_ms"`
+	TeardownMS          int64            `json:"teardown_ms"` // 0: kept while idle
 	KeepaliveTimeoutMS  int64            `json:"keepalive_timeout_ms"`
 	KeepaliveIntervalMS int64            `json:"keepalive_interval_ms"`
 	ProbesSent          uint64           `json:"probes_sent"`
 	ProbesReceived      uint64           `json:"probes_received"`
 	KeepalivesSent      uint64           `json:"keepalives_sent"`
 	Kernel              *KernelContext   `json:"kernel,omitempty"` // absent while the kernel does not hold the context
+}
+
+// Timeouts are what a context can be set to; what is absent stays.
+type Timeouts struct {
+	SendTimeoutMS *int64 `json:"send_timeout_ms,omitempty"`
+	TeardownMS    *int64 `json:"teardown_ms,omitempty"` // 0: never
 }
 
 // A ContextLocator is one locator of a context.
@@ -79,6 +87,8 @@ type ContextLocator struct {
 	Verified bool       `json:"verified"`
 	Probed   bool       `json:"probed"`
 	Broken   bool       `json:"broken"`
+	Priority uint8      `json:"priority"` // the lowest is tried first
+	Weight   uint8      `json:"weight"`
 }
 
 // A KernelContext is what the kernel module knows of a context. Packets and octets are payload with ULIDs.

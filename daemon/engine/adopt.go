@@ -35,6 +35,7 @@ func (e *Engine) snapshot(c *context) Snapshot {
 		Untold:           c.Untold(),
 		PDSPeer:          slices.Clone(c.PDSPeer),
 		SendTimeout:      c.sendTimeout,
+		Teardown:         c.teardown,
 		KeepaliveTimeout: c.keepaliveTimeout(),
 		ProbesSent:       c.probesSent,
 		ProbesReceived:   c.probesReceived,
@@ -78,7 +79,10 @@ func (e *Engine) onAdopt(now time.Time, ev AdoptContext) {
 	if old := e.table.byKey[k]; old != nil {
 		e.table.remove(old) // a failure that is remembered
 	}
-	c := &context{inKernel: true, path: s.Current, sendTimeout: s.SendTimeout}
+	c := &context{inKernel: true, path: s.Current, sendTimeout: s.SendTimeout, teardown: s.Teardown}
+	if c.teardown == 0 { // saved before contexts had their own
+		c.teardown = e.cfg.Teardown
+	}
 	c.Context = shim6.Restore(e.params(k, s.SendTimeout), shim6.Restored{
 		TagLocal: s.TagLocal, TagPeer: s.TagPeer,
 		Local: set(s.GenerationLocal, s.LocatorsLocal), Peer: set(s.GenerationPeer, s.LocatorsPeer),
@@ -125,6 +129,8 @@ func (e *Engine) adoptable(s Snapshot) error {
 	case s.SendTimeout < MinSendTimeout || s.SendTimeout > MaxSendTimeout,
 		s.KeepaliveTimeout < MinSendTimeout || s.KeepaliveTimeout > MaxSendTimeout:
 		return errors.New("timeout out of range")
+	case s.Teardown != 0 && s.Teardown < MinTeardown:
+		return errors.New("teardown time out of range")
 	case len(s.PDSPeer) > wire.MaxControl || len(s.PDSLocal) > wire.MaxControl:
 		return errors.New("parameters are too long")
 	case !local.Has(s.Current.Local) || s.Current.Peer != s.ULIDs.Peer && !peer.HasVerified(s.Current.Peer):

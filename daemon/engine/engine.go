@@ -86,12 +86,16 @@ func (e *Engine) Handle(now time.Time, ev Event) []Action {
 		if c := e.find(ev.Tag, "delete"); c != nil {
 			e.apply(now, c, c.Close(now, "deleted"))
 		}
+	case SetTimeouts:
+		if c := e.find(ev.Tag, "set timeouts"); c != nil {
+			e.onSetTimeouts(now, c, ev)
+		}
 	case ProbeContext:
 		if c := e.established(ev.Tag, "probe"); c != nil {
 			e.reapDo(now, c, c.reap.Explore(now, "asked for", true))
 		}
 	case ContextIdle:
-		if c := e.find(ev.Tag, "idle"); c != nil && ev.Idle >= e.cfg.Teardown {
+		if c := e.find(ev.Tag, "idle"); c != nil && ev.Idle >= c.teardown {
 			e.apply(now, c, c.Close(now, "idle"))
 		}
 	case AdoptContext:
@@ -225,7 +229,7 @@ func (e *Engine) program(c *context) {
 		TagLocal: c.TagLocal, TagPeer: c.TagPeer,
 		Paths:             []LocatorPair{path},
 		LocatorsLocal:     e.localAddrs(c),
-		SendTimeout:       c.sendTimeout,
+		SendTimeout:       max(c.sendTimeout, c.told),
 		KeepaliveTimeout:  keepalive,
 		KeepaliveInterval: keepaliveInterval(keepalive),
 	})

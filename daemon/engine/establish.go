@@ -36,7 +36,7 @@ func (e *Engine) onTrigger(now time.Time, ev Trigger) {
 }
 
 func (e *Engine) newContext(k contextKey) *context {
-	c := &context{Context: shim6.New(e.params(k, e.cfg.SendTimeout)), sendTimeout: e.cfg.SendTimeout}
+	c := &context{Context: shim6.New(e.params(k, e.cfg.SendTimeout)), sendTimeout: e.cfg.SendTimeout, teardown: e.cfg.Teardown}
 	e.table.add(c)
 	return c
 }

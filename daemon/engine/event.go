@@ -93,6 +93,14 @@ type DeleteContext struct {
 	Tag wire.ContextTag
 }
 
+// SetTimeouts is an operator's wish to change timeouts of one context, within the bounds of Config; what is zero stays. The
+// peer is told of a Send Timeout. A shorter one is in force when the peer knows, so that its Keepalives come in time.
+type SetTimeouts struct {
+	Tag         wire.ContextTag
+	SendTimeout time.Duration
+	Teardown    time.Duration
+}
+
 // ProbeContext is an operator's wish to explore now.
 type ProbeContext struct {
 	Tag wire.ContextTag
@@ -123,6 +131,7 @@ func (LocalLocators) event()      {}
 func (SignDone) event()           {}
 func (VerifyDone) event()         {}
 func (DeleteContext) event()      {}
+func (SetTimeouts) event()        {}
 func (ProbeContext) event()       {}
 func (ContextIdle) event()        {}
 func (AdoptContext) event()       {}

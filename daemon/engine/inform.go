@@ -104,8 +104,32 @@ func (e *Engine) onUpdateAck(now time.Time, p PacketIn, c *context, m *wire.Upda
 	e.apply(now, c, acts)
 }
 
+// onSetTimeouts changes the timeouts of a context.
+func (e *Engine) onSetTimeouts(now time.Time, c *context, ev SetTimeouts) {
+	cfg := Config{Seed: [32]byte{1}, SendTimeout: ev.SendTimeout, Teardown: ev.Teardown}
+	if err := cfg.Validate(); err != nil {
+		e.refuse(ReasonBadTimeout, err.Error())
+		return
+	}
+	if ev.Teardown != 0 {
+		c.teardown = ev.Teardown
+	}
+	if ev.SendTimeout == 0 || ev.SendTimeout == c.sendTimeout {
+		return
+	}
+	c.told = max(c.told, c.sendTimeout)
+	c.sendTimeout = ev.SendTimeout
+	c.SetSendTimeout(ev.SendTimeout)
+	if c.State() == shim6.StateEstablished && !e.inform(now, c, 0) {
+		e.program(c)
+	}
+}
+
 // informed lets new locators be sources: the peer knows them.
 func (e *Engine) informed(now time.Time, c *context) {
+	if c.TimeoutTold() {
+		c.told = 0
+	}
 	e.program(c)
 	e.setCandidates(now, c)
 	e.reapDo(now, c, c.reap.ControlReceived(now))

@@ -346,3 +346,37 @@ func TestAllLocatorsGone(t *testing.T) {
 		t.Errorf("%v on %v, %v", x.Reap, x.Current, y.Current)
 	}
 }
+
+// A peer that started again from what was saved may not know the list that preferences are about; its Error message tells
+// (RFC 5533 section 10.4), and it is told the list.
+func TestPreferencesOfUnknownList(t *testing.T) {
+	w, a, b := established(t, engine.Config{})
+	prefer := func(priority uint8) *wire.UpdateRequest {
+		ls := slices.Clone(a.locs)
+		ls[1].Priority = priority
+		w.lost = func(engine.SendPacket) bool { return true }
+		a.setLocators(ls)
+		w.lost = nil
+		return a.requests()[0]
+	}
+	refuse := func(m *wire.UpdateRequest) {
+		b.send(a.addr(0), b.addr(0), update(t, b, 7, a.addr(0), a.addr(1)))
+		w.settle()
+		a.take()
+		b.send(a.addr(0), b.addr(0), m)
+		w.settle()
+	}
+	m := prefer(3)
+	refuse(m)
+	rs := a.requests()
+	if len(rs) != 1 || rs[0].Locators == nil || rs[0].Preferences == nil || b.only().LocatorsPeer[1].Priority != 3 {
+		t.Fatalf("%+v", rs)
+	}
+	// Nobody else's word counts.
+	m = prefer(4)
+	m.ReqNonce++
+	refuse(m)
+	if rs := a.requests(); len(rs) != 0 {
+		t.Errorf("%+v", rs)
+	}
+}

@@ -67,8 +67,7 @@ func (e *Engine) onPacket(now time.Time, p PacketIn) {
 			e.onProbe(now, p, c, m)
 		}
 	case *wire.ErrorMsg:
-		// RFC 5533 defines no reaction. Never an answer: two hosts could talk for ever.
-		e.drop(p, ReasonErrorMsg, fmt.Sprintf("%v, pointer %d", m.Code, m.Pointer))
+		e.onErrorMsg(now, p, m)
 	}
 }
 
@@ -106,6 +105,26 @@ func (e *Engine) sendError(now time.Time, p PacketIn, code wire.ErrorCode, point
 		return
 	}
 	e.send(pairOf(p), &wire.ErrorMsg{Code: code, Pointer: uint16(ipv6Header + pointer), Packet: quote(p)})
+}
+
+// onErrorMsg counts an Error message. RFC 5533 defines no reaction, and an answer is never sent: two hosts could talk for ever.
+// But a peer that says by the nonce of our last Update Request that it does not know our list, is told it.
+func (e *Engine) onErrorMsg(now time.Time, p PacketIn, m *wire.ErrorMsg) {
+	e.drop(p, ReasonErrorMsg, fmt.Sprintf("%v, pointer %d", m.Code, m.Pointer))
+	if m.Code != wire.CodeGenerationMismatch && m.Code != wire.CodePreferencesCount || len(m.Packet) < ipv6Header {
+		return
+	}
+	quoted, err := wire.Parse(m.Packet[ipv6Header:])
+	request, ok := quoted.(*wire.UpdateRequest)
+	if err != nil || !ok {
+		return
+	}
+	for _, c := range e.table.byPeerTag[request.ReceiverTag] {
+		if c.Refused(now, request.ReqNonce) {
+			e.inform(now, c, 0)
+			return
+		}
+	}
 }
 
 // quote puts the IPv6 header back in front of a packet. Traffic class and flow label are not known any more.

@@ -45,6 +45,7 @@ const (
 	ReasonOwnParameters Reason = "own-parameters" // a local locator's parameters are of no use
 	ReasonOwnLocator    Reason = "own-locator"    // a local locator that cannot be one, or one too many
 	ReasonBadSnapshot   Reason = "bad-snapshot"   // a context that cannot be adopted
+	ReasonBadTimeout    Reason = "bad-timeout"    // asked for, and out of range
 	ReasonNotAsked      Reason = "not-asked"      // acknowledgement of a request that was not made
 )
 
@@ -55,7 +56,7 @@ func Reasons() []Reason {
 		ReasonHolddown, ReasonStaleNonce, ReasonBadValidator, ReasonNotALocator, ReasonVerifyFailed, ReasonVerifyPending,
 		ReasonVerifyFull, ReasonVerifyRate, ReasonR1Rate, ReasonRecoveryRate, ReasonErrorRate, ReasonContextsFull,
 		ReasonWaitingFull, ReasonTooLong, ReasonStaleEvent, ReasonBadReport, ReasonProbeRate, ReasonErrorMsg, ReasonICMP,
-		ReasonUnknownID, ReasonSignFailed, ReasonOwnParameters, ReasonOwnLocator, ReasonBadSnapshot, ReasonNotAsked,
+		ReasonUnknownID, ReasonSignFailed, ReasonOwnParameters, ReasonOwnLocator, ReasonBadSnapshot, ReasonNotAsked, ReasonBadTimeout,
 	}
 	for _, r := range wire.AllReasons {
 		rs = append(rs, Reason(r))

@@ -28,6 +28,7 @@ type Snapshot struct {
 	KeyIDLocal        string
 	Reap              reap.State
 	SendTimeout       time.Duration
+	Teardown          time.Duration
 	KeepaliveTimeout  time.Duration
 	KeepaliveInterval time.Duration
 	ProbesSent        uint64

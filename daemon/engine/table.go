@@ -27,8 +27,10 @@ type context struct {
 	inKernel bool
 	path     LocatorPair // that the kernel was given
 	noticed  LocatorPair // that the last Update Request went on
-	// sendTimeout is what the peer was told, so it stays when the configuration changes with a restart.
+	// sendTimeout is what the peer was told or is being told, so it stays when the configuration changes with a restart.
 	sendTimeout time.Duration
+	told        time.Duration // the Send Timeout that the peer goes by until it acknowledges a shorter one
+	teardown    time.Duration
 
 	probesSent, probesReceived, keepalivesSent uint64
 

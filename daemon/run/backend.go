@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"os"
 	"slices"
+	"time"
 
 	"shim6/daemon/ctl"
 	"shim6/daemon/engine"
@@ -82,7 +83,7 @@ func shownContext(s engine.Snapshot, k *nl.Context) ctl.Context {
 		State: s.State.String(), Since: s.Since, Current: ctl.Pair(s.Current),
 		LocatorsLocal: shownLocators(s.LocatorsLocal), LocatorsPeer: shownLocators(s.LocatorsPeer),
 		GenerationLocal: s.GenerationLocal, GenerationPeer: s.GenerationPeer, Reap: s.Reap.String(),
-		SendTimeoutMS: s.SendTimeout.Milliseconds(), KeepaliveTimeoutMS: s.KeepaliveTimeout.Milliseconds(),
+		SendTimeoutMS: s.SendTimeout.Milliseconds(), TeardownMS: shownTeardown(s.Teardown), KeepaliveTimeoutMS: s.KeepaliveTimeout.Milliseconds(),
 		KeepaliveIntervalMS: s.KeepaliveInterval.Milliseconds(),
 		ProbesSent:          s.ProbesSent, ProbesReceived: s.ProbesReceived, KeepalivesSent: s.KeepalivesSent,
 	}
@@ -100,10 +101,17 @@ func shownContext(s engine.Snapshot, k *nl.Context) ctl.Context {
 	return c
 }
 
+func shownTeardown(d time.Duration) int64 {
+	if d == never {
+		return 0
+	}
+	return d.Milliseconds()
+}
+
 func shownLocators(list []engine.LocatorInfo) []ctl.ContextLocator {
 	all := make([]ctl.ContextLocator, 0, len(list))
 	for _, i := range list {
-		c := ctl.ContextLocator{Addr: i.Addr, Verified: i.Verified, Probed: i.Probed, Broken: i.Broken}
+		c := ctl.ContextLocator{Addr: i.Addr, Verified: i.Verified, Probed: i.Probed, Broken: i.Broken, Priority: i.Priority, Weight: i.Weight}
 		if i.Method != 0 {
 			c.Method = i.Method.String()
 		}
@@ -161,6 +169,38 @@ func (b backend) ProbeContext(ctx context.Context, tag uint64) error {
 		b.l.handle(engine.ProbeContext{Tag: s.TagLocal})
 		return nil
 	})
+}
+
+func (b backend) SetContext(ctx context.Context, tag uint64, t ctl.Timeouts) error {
+	ev := engine.SetTimeouts{Tag: wire.ContextTag(tag)}
+	switch ms := t.SendTimeoutMS; {
+	case ms == nil:
+	case *ms < engine.MinSendTimeout.Milliseconds() || *ms > engine.MaxSendTimeout.Milliseconds():
+		return outOfRange("send timeout", *ms, engine.MinSendTimeout, engine.MaxSendTimeout)
+	default:
+		ev.SendTimeout = time.Duration(*ms) * time.Millisecond
+	}
+	switch ms := t.TeardownMS; {
+	case ms == nil:
+	case *ms == 0:
+		ev.Teardown = never
+	case *ms < engine.MinTeardown.Milliseconds() || *ms > never.Milliseconds():
+		return outOfRange("teardown time", *ms, engine.MinTeardown, never)
+	default:
+		ev.Teardown = time.Duration(*ms) * time.Millisecond
+	}
+	return b.onContext(ctx, tag, func(engine.Snapshot) error {
+		b.l.handle(ev)
+		b.l.changed()
+		return nil
+	})
+}
+
+func outOfRange(what string, ms int64, least, most time.Duration) error {
+	return &ctl.Error{
+		Status:  http.StatusBadRequest,
+		Message: fmt.Sprintf("%s of %d ms is out of range: %v to %v", what, ms, least, most),
+	}
 }
 
 // onContext calls fn within the loop with the context that has the local tag.

@@ -110,6 +110,22 @@ func TestControl(t *testing.T) {
 		t.Errorf("stats %+v, %v", stats, err)
 	}
 
+	if err := c.Set(ctx, tag, ctl.Timeouts{SendTimeoutMS: new(int64(2000)), TeardownMS: new(int64(0))}); err != nil {
+		t.Errorf("set: %v", err)
+	}
+	if one, err := c.Context(ctx, tag); err != nil || one.SendTimeoutMS != 2000 || one.TeardownMS != 0 {
+		t.Errorf("after set: %+v, %v", one, err)
+	}
+	for _, bad := range []ctl.Timeouts{
+		{SendTimeoutMS: new(int64(99))}, {SendTimeoutMS: new(int64(-1))}, {SendTimeoutMS: new(int64(3600001))},
+		{TeardownMS: new(int64(9999))}, {TeardownMS: new(int64(-1))}, {TeardownMS: new(int64(1 << 62))},
+	} {
+		var e *ctl.Error
+		if err := c.Set(ctx, tag, bad); !errors.As(err, &e) || e.Status != 400 {
+			t.Errorf("%+v: %v", bad, err)
+		}
+	}
+
 	var e *ctl.Error
 	if err := c.Delete(ctx, tag+1); !errors.As(err, &e) || e.Status != 404 {
 		t.Errorf("deleting what is not there: %v", err)

@@ -79,6 +79,7 @@ type Context struct {
 
 	rng         *rand.Rand
 	sendTimeout *uint16 // to be announced
+	timeoutNew  *uint16 // that the peer is to be told of by itself
 	state       State
 	deadline    time.Time
 	held        wire.Message // sent, and to be sent again until it is answered
@@ -132,6 +133,7 @@ func Restore(p Params, r Restored) *Context {
 	c.Since = r.Since
 	if r.Untold {
 		c.owing = r.Since
+		c.timeoutNew = new(seconds(p.SendTimeout))
 	}
 	c.state = StateEstablished
 	return c

@@ -44,7 +44,8 @@ func (c *Context) Inform(now time.Time, after time.Duration, own *Announcement, 
 	case !c.owing.IsZero(), !n.local.samePreferences(c.Local), c.notice != nil && !n.local.samePreferences(c.notice.local):
 		o.Preferences = n.local.everyPreference()
 	}
-	if o.Locators == nil && o.Preferences == nil {
+	o.KeepaliveTimeout = c.timeoutNew
+	if o.Locators == nil && o.Preferences == nil && o.KeepaliveTimeout == nil {
 		c.owing = time.Time{}
 		return nil, false
 	}
@@ -80,7 +81,7 @@ func (n *notice) says(o *wire.Options) bool {
 	p := &n.request.Options
 	sameList := p.Locators == nil && o.Locators == nil || p.Locators != nil && o.Locators != nil &&
 		p.Locators.Generation == o.Locators.Generation && slices.Equal(p.Locators.Locators, o.Locators.Locators)
-	return sameList && reflect.DeepEqual(p.Preferences, o.Preferences)
+	return sameList && reflect.DeepEqual(p.Preferences, o.Preferences) && reflect.DeepEqual(p.KeepaliveTimeout, o.KeepaliveTimeout)
 }
 
 // notify sends the notice, and sets the timer for the next time (RFC 5533 section 10.2).
@@ -118,8 +119,26 @@ func (c *Context) Owes(now time.Time) bool {
 	return !c.owing.IsZero() && now.Sub(c.owing) >= MaxUpdateTimeout
 }
 
-// Untold tells whether the peer may know other locators of ours than Local.
+// Untold tells whether the peer may know otherwise of us than it should.
 func (c *Context) Untold() bool { return c.notice != nil || !c.owing.IsZero() }
+
+// SetSendTimeout changes what the peer is told of our Send Timeout, in exchanges to come and by Inform (RFC 5534 section 5.3).
+func (c *Context) SetSendTimeout(d time.Duration) {
+	c.sendTimeout, c.timeoutNew = announcedTimeout(d), new(seconds(d))
+}
+
+// TimeoutTold tells whether the peer knows our Send Timeout.
+func (c *Context) TimeoutTold() bool { return c.timeoutNew == nil }
+
+// Refused notes that the peer does not have the list which the notice speaks of. It tells whether there is such a notice, and
+// so a list to be sent.
+func (c *Context) Refused(now time.Time, nonce uint32) bool {
+	if c.state != StateEstablished || c.notice == nil || c.notice.request.ReqNonce != nonce || c.notice.lists {
+		return false
+	}
+	c.owing = now
+	return true
+}
 
 // Acknowledge takes an Update Acknowledgement; ok tells whether it is that of the notice (RFC 5533 section 10.5).
 func (c *Context) Acknowledge(now time.Time, nonce uint32) (acts []Action, ok bool) {
@@ -128,6 +147,9 @@ func (c *Context) Acknowledge(now time.Time, nonce uint32) (acts []Action, ok bo
 	}
 	n := *c.notice
 	c.Local = n.local
+	if n.request.KeepaliveTimeout == c.timeoutNew {
+		c.timeoutNew = nil
+	}
 	c.stop()
 	if n.overtook {
 		again := *n.request

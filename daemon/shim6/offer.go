@@ -141,6 +141,7 @@ func announcedTimeout(d time.Duration) *uint16 {
 	if d == 0 || d == defaultSendTimeout {
 		return nil
 	}
-	s := (d + time.Second - 1) / time.Second
-	return new(uint16(min(s, 65535)))
+	return new(seconds(d))
 }
+
+func seconds(d time.Duration) uint16 { return uint16(min((d+time.Second-1)/time.Second, 65535)) }

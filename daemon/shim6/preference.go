@@ -69,11 +69,13 @@ func (s LocatorSet) samePreferences(t LocatorSet) bool {
 	return true
 }
 
-// preferredBy gives a set with the preferences that prefer says.
+// preferredBy gives a set with the preferences that prefer says of the listed locators.
 func (s LocatorSet) preferredBy(prefer func(netip.Addr) Preference) LocatorSet {
 	t := LocatorSet{Generation: s.Generation, Locators: slices.Clone(s.Locators)}
 	for i, l := range t.Locators {
-		t.Locators[i].Preference = prefer(l.Addr)
+		if l.Method != 0 {
+			t.Locators[i].Preference = prefer(l.Addr)
+		}
 	}
 	return t
 }

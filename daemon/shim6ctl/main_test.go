@@ -95,6 +95,21 @@ func (d *daemon) DeleteContext(_ context.Context, tag uint64) error {
 	return ctl.ErrNoContext
 }
 
+func (d *daemon) SetContext(_ context.Context, tag uint64, t ctl.Timeouts) error {
+	for i, c := range d.contexts {
+		if c.Tag == ctl.FormatTag(tag) {
+			if t.SendTimeoutMS != nil {
+				d.contexts[i].SendTimeoutMS = *t.SendTimeoutMS
+			}
+			if t.TeardownMS != nil {
+				d.contexts[i].TeardownMS = *t.TeardownMS
+			}
+			return nil
+		}
+	}
+	return ctl.ErrNoContext
+}
+
 // ProbeContext tells what a probe of a real daemon would.
 func (d *daemon) ProbeContext(_ context.Context, tag uint64) error {
 	at := time.Date(2030, 1, 2, 3, 4, 5, 6e6, time.UTC)
@@ -222,8 +237,8 @@ func TestManual(t *testing.T) {
 	e := &env{stdout: new(bytes.Buffer), stderr: new(bytes.Buffer), now: time.Now}
 	root := e.command()
 	root.InitDefaultHelpFlag()
-	if n := len(root.Commands()); n != 8 {
-		t.Errorf("%d commands, want 8", n)
+	if n := len(root.Commands()); n != 9 {
+		t.Errorf("%d commands, want 9", n)
 	}
 	for _, c := range append(root.Commands(), root) {
 		if c != root && !strings.Contains(manual, "\n.It Cm "+c.Name()) {

@@ -30,11 +30,11 @@ func (e *env) printStatus(s ctl.Status) {
 	e.row("", "gso", s.GSO)
 	e.row("", "mark mask", fmt.Sprintf("%#x", s.MarkMask))
 	e.row("", "send timeout", milliseconds(s.SendTimeoutMS))
-	teardown := "never"
+	after := teardown(s.TeardownMS)
 	if s.TeardownMS != 0 {
-		teardown = "after " + milliseconds(s.TeardownMS) + " without traffic"
+		after = "after " + after + " without traffic"
 	}
-	e.row("", "teardown", teardown)
+	e.row("", "teardown", after)
 	e.row("", "contexts", fmt.Sprint(s.Contexts))
 	e.row("", "locators", fmt.Sprint(s.Locators))
 	e.row("", "monitors", fmt.Sprint(s.Subscribers))
@@ -78,6 +78,7 @@ func (e *env) printContext(c ctl.Context) {
 	}
 	e.row("  ", "timeouts", fmt.Sprintf("send %s, keepalive %s every %s",
 		milliseconds(c.SendTimeoutMS), milliseconds(c.KeepaliveTimeoutMS), milliseconds(c.KeepaliveIntervalMS)))
+	e.row("  ", "teardown", teardown(c.TeardownMS))
 	e.row("  ", "probes", fmt.Sprintf("%d sent, %d received", c.ProbesSent, c.ProbesReceived))
 	e.row("  ", "keepalives", fmt.Sprintf("%d sent", c.KeepalivesSent))
 	if k := c.Kernel; k != nil && len(k.Paths) > 1 {
@@ -162,6 +163,13 @@ func (e *env) since(t time.Time) string {
 }
 
 func milliseconds(ms int64) string { return (time.Duration(ms) * time.Millisecond).String() }
+
+func teardown(ms int64) string {
+	if ms == 0 {
+		return "never"
+	}
+	return milliseconds(ms)
+}
 
 func onOff(v bool) string {
 	if v {

@@ -5,6 +5,8 @@ package main
 import (
 	"context"
 	"fmt"
+	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -16,6 +18,20 @@ func (e *env) verbs() []*cobra.Command {
 	return []*cobra.Command{
 		e.onTag("delete TAG", "drop a context", (*ctl.Client).Delete),
 		e.onTag("probe TAG", "make a context explore its paths now", (*ctl.Client).Probe),
+		{
+			Use: "set TAG NAME=VALUE...", Short: "change timeouts of a context: send-timeout=3s teardown=5m", Args: cobra.MinimumNArgs(2),
+			RunE: func(cmd *cobra.Command, args []string) error {
+				tag, err := ctl.ParseTag(args[0])
+				if err != nil {
+					return err
+				}
+				t, err := timeouts(args[1:])
+				if err != nil {
+					return err
+				}
+				return e.client(func(c *ctl.Client) error { return c.Set(cmd.Context(), tag, t) })
+			},
+		},
 		{
 			Use: "flush", Short: "drop every context", Args: cobra.NoArgs,
 			RunE: func(cmd *cobra.Command, _ []string) error {
@@ -42,4 +58,21 @@ func (e *env) onTag(use, short string, act func(*ctl.Client, context.Context, ui
 			return e.client(func(c *ctl.Client) error { return act(c, cmd.Context(), tag) })
 		},
 	}
+}
+
+// timeouts reads settings such as send-timeout=3s and teardown=5m.
+func timeouts(settings []string) (t ctl.Timeouts, err error) {
+	for _, s := range settings {
+		name, value, _ := strings.Cut(s, "=")
+		to, ok := map[string]**int64{"send-timeout": &t.SendTimeoutMS, "teardown": &t.TeardownMS}[name]
+		if !ok {
+			return t, fmt.Errorf("%q is neither send-timeout=DURATION nor teardown=DURATION", s)
+		}
+		d, err := time.ParseDuration(value)
+		if err != nil || d%time.Millisecond != 0 {
+			return t, fmt.Errorf("%q is not a duration such as 500ms, 3s or 5m", value)
+		}
+		*to = new(d.Milliseconds())
+	}
+	return t, nil
 }

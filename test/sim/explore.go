@@ -115,7 +115,7 @@ func (x *explorer) ends() (string, string) {
 func (x *explorer) step() {
 	h := pick(x, x.hosts)
 	y, z := x.ends()
-	switch x.rng.IntN(24) {
+	switch x.rng.IntN(25) {
 	case 0, 1:
 		x.line("cut %s %s", y, z)
 	case 2, 3:
@@ -166,6 +166,8 @@ func (x *explorer) step() {
 		x.line("start %s", h)
 	case 23:
 		x.line("clock %s %v", h, x.pause()*10)
+	case 24:
+		x.line("timeout %s %v", h, pick(x, []time.Duration{time.Second, 3 * time.Second, 15 * time.Second, 20 * time.Second}))
 	}
 }
 
@@ -200,6 +202,9 @@ func (x *explorer) end() {
 			x.line("flow %s %s 1s", h, to)
 			x.line("flow %s %s 1s", to, h)
 		}
+	}
+	for _, h := range x.hosts {
+		x.line("probe %s", h) // a tag that is out of date shows
 	}
 	x.line("quiet 90s")
 	x.line("settled")

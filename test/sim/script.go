@@ -17,6 +17,7 @@ import (
 //
 //	seed N                    what random numbers begin with; before hosts
 //	timeout D                 Send Timeout of hosts to come
+//	timeout HOST D            Send Timeout of the contexts that a host has
 //	host NAME KIND ADDR...    a host with addresses of these names; KIND is plain, cga or hba
 //	delay D / jitter D        of all links
 //	loss PERCENT / duplicate PERCENT
@@ -78,7 +79,14 @@ func (r *runner) do(cmd string, args []string) error {
 		r.cfg.Seed[1] = byte(n)
 		binary.LittleEndian.PutUint64(r.cfg.Seed[21:], n>>8)
 	case "timeout":
-		r.cfg.SendTimeout = a.duration()
+		if len(args) == 1 {
+			r.cfg.SendTimeout = a.duration()
+			break
+		}
+		d, err := time.ParseDuration(args[1])
+		if a.err = err; err == nil {
+			a.contexts(func(h *Host, s engine.Snapshot) { h.Handle(engine.SetTimeouts{Tag: s.TagLocal, SendTimeout: d}) })
+		}
 	case "host":
 		name, kind := a.word(), a.word()
 		cfg := r.cfg
