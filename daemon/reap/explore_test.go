@@ -3,6 +3,7 @@
 package reap_test
 
 import (
+	"net/netip"
 	"slices"
 	"testing"
 	"time"
@@ -234,6 +235,27 @@ func TestPriorityAndWeight(t *testing.T) {
 	for i, p := range []reap.Pair{{Local: a1, Peer: b2}, {Local: a2, Peer: b2}, {Local: a2, Peer: b1}, {Local: a1, Peer: b1}} {
 		if b.pairs[i] != p {
 			t.Errorf("probe %d on %s, want %s", i, pairName(b.pairs[i]), pairName(p))
+		}
+	}
+}
+
+// RFC 5534 section 4.3 asks for the order of address selection: pairs of one label come first (RFC 6724 section 6 rule 5), so a
+// unique local address is not tried with a global one, nor 6to4 and Teredo ones with others, while there is something better.
+func TestPairsOfOneLabelComeFirst(t *testing.T) {
+	local, peer := netip.MustParseAddr("fd00:a::1"), netip.MustParseAddr("fd00:b::1")
+	sixToFour, teredo := netip.MustParseAddr("2002:a::1"), netip.MustParseAddr("2001::1")
+	for seed := range byte(20) {
+		b := newBench(seed)
+		b.took(b.SetCandidates(b.now, addrs(a1, a2, local), addrs(b1, peer, sixToFour, teredo)))
+		b.took(b.SendTimeoutExpired(b.now, b.epoch))
+		for len(b.pairs) < 12 {
+			b.expire()
+		}
+		if head := b.pairs[:2]; !slices.Contains(head, reap.Pair{Local: a2, Peer: b1}) || !slices.Contains(head, reap.Pair{Local: local, Peer: peer}) {
+			t.Errorf("seed %d: first %v", seed, head)
+		}
+		if last := b.pairs[11]; last != first {
+			t.Errorf("seed %d: last %s", seed, pairName(last))
 		}
 	}
 }

@@ -25,6 +25,7 @@ type Candidate struct {
 type rank struct {
 	avoid      bool
 	current    bool // it is why there is an exploration
+	unlike     bool // its addresses are of different labels
 	local      uint8
 	peer       uint8
 	sharesWith bool // one address with the current pair: that may be what failed
@@ -34,10 +35,33 @@ func (r rank) compare(s rank) int {
 	return cmp.Or(
 		compareBool(r.avoid, s.avoid),
 		compareBool(r.current, s.current),
+		compareBool(r.unlike, s.unlike),
 		cmp.Compare(r.local, s.local),
 		cmp.Compare(r.peer, s.peer),
 		compareBool(r.sharesWith, s.sharesWith),
 	)
+}
+
+// labels are those of the default policy table that a locator can have (RFC 6724 section 2.1). Locators are of global scope, so
+// scopes never differ.
+var labels = []struct {
+	prefix netip.Prefix
+	label  int
+}{
+	{netip.MustParsePrefix("2002::/16"), 2},
+	{netip.MustParsePrefix("2001::/32"), 5},
+	{netip.MustParsePrefix("fc00::/7"), 13},
+	{netip.MustParsePrefix("3ffe::/16"), 12},
+}
+
+// label gives the label of an address: a source should have that of its destination.
+func label(a netip.Addr) int {
+	for _, l := range labels {
+		if l.prefix.Contains(a) {
+			return l.label
+		}
+	}
+	return 1
 }
 
 func compareBool(a, b bool) int {
@@ -65,7 +89,7 @@ func (m *Machine) order() []Pair {
 		for _, p := range m.peer {
 			same := [2]bool{l.Addr == m.current.Local, p.Addr == m.current.Peer}
 			all = append(all, ranked{Pair{l.Addr, p.Addr}, rank{
-				avoid: l.Avoid || p.Avoid, current: same[0] && same[1], local: l.Priority, peer: p.Priority,
+				avoid: l.Avoid || p.Avoid, current: same[0] && same[1], unlike: label(l.Addr) != label(p.Addr), local: l.Priority, peer: p.Priority,
 				sharesWith: same[0] != same[1],
 			}, int(l.Weight) + int(p.Weight)})
 		}
