@@ -110,7 +110,8 @@ func runCase(ctx context.Context, s *settings, series string, c cases.Case) erro
 	return nil
 }
 
-// outDir returns where a case leaves its files: test/out/CASE, or test/out/SERIES/CASE when there are several kernels.
+// outDir returns where a case leaves its files: in a folder of its name, which is within one for the kernel when more kernels
+// follow.
 func (s *settings) outDir(series, name string) string {
 	if len(s.series) > 1 && series != s.series[len(s.series)-1] {
 		return filepath.Join(s.out, "kernel-"+series, name)
