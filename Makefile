@@ -3,6 +3,7 @@ KERNEL ?= 6.12
 TSEND ?= 3s
 RTT ?= 20ms
 SEED ?= 1
+SEEDS ?= 100000
 CASE ?=
 JOBS ?= 1
 SERIES := 6.1 6.12
@@ -29,7 +30,7 @@ PROGRAMS := $(patsubst %/,%,$(dir $(wildcard daemon/shim6d/main.go daemon/shim6c
 
 .DEFAULT_GOAL := help
 .PHONY: help all build programs labtools setup setup-6.1 setup-6.12 kmod kmod-6.1 kmod-6.12 \
-	demo lab lab-list lab-shell test go-test check go-check kmod-check clean
+	demo lab lab-list lab-shell test go-test check go-check kmod-check sim clean
 
 help:
 	@echo 'make demo [KERNEL=6.1|6.12] [TSEND=3s] [RTT=20ms]   a provider fails under a transfer, without shim6 and with it'
@@ -37,6 +38,7 @@ help:
 	@echo 'make lab [CASE=name] [KERNEL=6.1|6.12]   one lab case, or all of them'
 	@echo 'make lab-list        the lab cases, one line each'
 	@echo 'make lab-shell       a prompt in the network of the lab'
+	@echo 'make sim [SEEDS=N] [SEED=first]   the protocol engine on random networks in virtual time'
 	@echo 'make check           style and static analysis of the Go and the C code'
 	@echo 'make build           the programs, in $(BIN)'
 	@echo 'make kmod            the kernel modules for Linux 6.1 and 6.12, in build/kmod'
@@ -112,11 +114,9 @@ kmod-check: setup-6.12
 		--ignore LINUX_VERSION_CODE,CONSTANT_COMPARISON,MACRO_ARG_UNUSED,JIFFIES_COMPARISON \
 		-f kmod/*.[ch] heuristics/*.c
 
-clean:
-	rm -rf build test/out
-
-# sim: random scripts against the protocol engine, from seed SEED on; one that fails is printed.
-SEEDS ?= 100000
-.PHONY: sim
+# Random scripts against the protocol engine, from seed SEED on; one that fails is printed.
 sim: setup
 	@go test ./test/sim -run '^TestRandom$$' -count=1 -timeout 24h -args -seeds=$(SEEDS) -first=$(SEED)
+
+clean:
+	rm -rf build test/out
