@@ -11,6 +11,8 @@ import (
 	"runtime/debug"
 	"syscall"
 
+	"golang.org/x/sys/unix"
+
 	"shim6/test/lab/cases"
 	"shim6/test/lab/report"
 )
@@ -22,6 +24,10 @@ func main() {
 	}
 	// What goes wrong before the port is open can only be said on the console; the kernel's panic then ends the guest.
 	if err := mountSystem(); err != nil {
+		panic(err)
+	}
+	// Programs that want random numbers would wait for them at their start, at another time on each kernel.
+	if _, err := unix.Getrandom(make([]byte, 1), 0); err != nil {
 		panic(err)
 	}
 	port, err := openPort()

@@ -55,7 +55,7 @@ func runMalformedControl(e *Env) error {
 	}
 	defer p.remove()
 	source := "/tmp/" + report.SentName
-	if err := traffic.Fill(source, failoverPace.Octets(20*time.Second, 0, 0), 1); err != nil {
+	if err := traffic.Fill(source, failoverPace.Octets(20*time.Second), 1); err != nil {
 		return err
 	}
 	t, err := e.startTransfer(net, "malformed", source, failoverPace, nil)

@@ -22,7 +22,7 @@ var demo = Case{
 	Run:      runDemo,
 }
 
-var demoPace = traffic.Pace{RateMbit: 10, BurstMbit: 30, Block: 16384}
+var demoPace = traffic.Pace{RateMbit: 10, Block: 16384}
 
 const (
 	// cutAfter is how long a transfer runs before the failure, goOn how long it is to run on after it has caught up.
@@ -43,7 +43,7 @@ func runDemo(e *Env) error {
 		return err
 	}
 	source := e.Path(report.SentName)
-	if err := traffic.Fill(source, demoPace.Octets(cutAfter, e.TSend, goOn), 1); err != nil {
+	if err := traffic.Fill(source, demoPace.Octets(cutAfter+e.TSend+goOn), 1); err != nil {
 		return err
 	}
 	e.Say("%v", net.Addresses)

@@ -42,7 +42,7 @@ func runEstablish(e *Env) error {
 	defer p.remove()
 	e.checkStates(net, 0)
 	source := "/tmp/" + report.SentName
-	if err := traffic.Fill(source, demoPace.Octets(3*time.Second, 0, 0), 1); err != nil {
+	if err := traffic.Fill(source, demoPace.Octets(3*time.Second), 1); err != nil {
 		return err
 	}
 	t, err := e.startTransfer(net, "establish", source, demoPace, everywhere)

@@ -27,7 +27,7 @@ const failoverRuns = 10
 
 var (
 	sendTimeouts = []time.Duration{time.Second, 3 * time.Second, 15 * time.Second}
-	failoverPace = traffic.Pace{RateMbit: 2, BurstMbit: 20, Block: 4096}
+	failoverPace = traffic.Pace{RateMbit: 2, Block: 4096}
 )
 
 func runFailover(e *Env) error {
@@ -79,7 +79,7 @@ func (e *Env) failoverRun(p *peers, providers []*fault.Switch, i int) (*report.F
 	// The failure comes at another moment each time, as seen from any timer.
 	before := time.Second + time.Duration(i)*137*time.Millisecond
 	source := "/tmp/" + report.SentName
-	if err := traffic.Fill(source, failoverPace.Octets(before, e.TSend, time.Second), uint64(i)); err != nil {
+	if err := traffic.Fill(source, failoverPace.Octets(before+e.TSend+time.Second), uint64(i)); err != nil {
 		return nil, err
 	}
 	defer os.Remove(source)

@@ -111,7 +111,7 @@ func (e *Env) rewritten(source string) (*traffic.Running, *topo.Network, error) 
 	}
 	t, err := traffic.Transfer{
 		From: net.A, To: net.B, Src: net.A1, Dst: net.B1, Source: source, Sink: received,
-		Pace: traffic.Pace{RateMbit: 40, BurstMbit: 100, Block: 16384}, Log: e.Path("iperf3-"),
+		Pace: traffic.Pace{RateMbit: 40, Block: 16384}, Log: e.Path("iperf3-"),
 	}.Start()
 	if err != nil {
 		return nil, nil, err

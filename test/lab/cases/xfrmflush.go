@@ -40,7 +40,7 @@ func runXfrmFlush(e *Env) error {
 	}
 	defer p.remove()
 	source := "/tmp/" + report.SentName
-	if err := traffic.Fill(source, failoverPace.Octets(2*time.Second, e.TSend, 30*time.Second), 1); err != nil {
+	if err := traffic.Fill(source, failoverPace.Octets(2*time.Second+e.TSend+30*time.Second), 1); err != nil {
 		return err
 	}
 	t, err := e.startTransfer(net, "xfrm-flush", source, failoverPace, everywhere)

@@ -32,19 +32,14 @@ const pacingTimer = "5000"
 // A Pace is how fast a transfer goes.
 type Pace struct {
 	RateMbit int // on average, in 10^6 bit/s
-	// BurstMbit is how fast a transfer that fell behind catches up.
-	BurstMbit int
 	// Block is what the sender writes at a time, in octets. Small blocks keep the stream even: with large ones a failure
 	// could fall into a pause of the sender.
 	Block int
 }
 
-// Octets returns how much is moved by a transfer that begins before ahead of a failure, stands still for gap, catches up
-// and then goes on for after.
-func (p Pace) Octets(before, gap, after time.Duration) int64 {
-	catchUp := gap.Seconds() * float64(p.RateMbit) / float64(p.BurstMbit-p.RateMbit)
-	seconds := before.Seconds() + gap.Seconds() + catchUp + after.Seconds()
-	return int64(seconds * float64(p.RateMbit) * 1e6 / 8)
+// Octets returns how much a transfer moves in a time. One that stood still catches up at once, as fast as the path allows.
+func (p Pace) Octets(d time.Duration) int64 {
+	return int64(d.Seconds() * float64(p.RateMbit) * 1e6 / 8)
 }
 
 // A Running transfer has not ended yet, or has and was not waited for.
@@ -71,8 +66,7 @@ func (t Transfer) Start() (*Running, error) {
 	}
 	receiver, err := t.To.Launch(t.Log+"receiver.log", "iperf3", "--client", t.Src.String(), "--version6", "--bind", t.Dst.String(),
 		"--port", port, "--reverse", "--file", t.Sink, "--bytes", fmt.Sprint(source.Size()), "--length", fmt.Sprint(t.Pace.Block),
-		"--bitrate", fmt.Sprintf("%dM", t.Pace.RateMbit), "--fq-rate", fmt.Sprintf("%dM", t.Pace.BurstMbit),
-		"--pacing-timer", pacingTimer, "--json")
+		"--bitrate", fmt.Sprintf("%dM", t.Pace.RateMbit), "--pacing-timer", pacingTimer, "--json")
 	if err != nil {
 		sender.Kill()
 		return nil, err
