@@ -51,6 +51,15 @@ func (l *Loop) setSettings() error {
 	return nil
 }
 
+// unsetHeuristic lets go of the heuristic's module, which could not be unloaded otherwise: without a daemon nobody hears
+// what a heuristic asks for.
+func (l *Loop) unsetHeuristic() {
+	none := "none"
+	if err := l.ports.Kernel.SetSettings(nl.Settings{Heuristic: &none}); err != nil {
+		l.log.Warn("heuristic not unset", "error", err)
+	}
+}
+
 // adopt hands the kernel's contexts to the engine where what the engine knew of them was saved, and removes the others:
 // their peers will find out and establish new ones (RFC 5533 section 7.17).
 func (l *Loop) adopt() error {

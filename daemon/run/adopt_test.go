@@ -112,6 +112,21 @@ func TestAdopt(t *testing.T) {
 	})
 }
 
+// A chosen heuristic holds its module, and contexts outlive the daemon: what keeps the modules loaded is what is asked for.
+func TestHeuristicIsUnsetAtTheEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPair(t)
+		p.a.run(t, p.wires)
+		if s, _ := p.a.module.Settings(); *s.Heuristic != "default" {
+			t.Errorf("heuristic %s while the daemon runs", *s.Heuristic)
+		}
+		p.a.stop()
+		if s, _ := p.a.module.Settings(); *s.Heuristic != "none" || !*s.Enabled {
+			t.Errorf("heuristic %s, enabled %t after the daemon", *s.Heuristic, *s.Enabled)
+		}
+	})
+}
+
 func TestBrokenSavedFileIsNotFatal(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newPair(t)

@@ -149,6 +149,7 @@ func (l *Loop) Run(ctx context.Context) error {
 		readers.Go(l.readKernel)
 		close(l.ready)
 		err = l.serve(ctx)
+		l.unsetHeuristic()
 	}
 	close(l.stopped)
 	err = errors.Join(err, l.ports.Socket.Close(), l.ports.Errors.Close(), l.ports.Events.Close())

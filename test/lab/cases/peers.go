@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"shim6/test/lab/daemon"
-	"shim6/test/lab/genl"
 	"shim6/test/lab/node"
 	"shim6/test/lab/report"
 	"shim6/test/lab/topo"
@@ -77,23 +76,7 @@ func (p *peers) remove() {
 	e.Works("shim6d of a stops", p.a.Stop())
 	e.Works("shim6d of b stops", p.b.Stop())
 	e.checkStates(p.net, 0)
-	// The daemons leave the namespaces hooked, for contexts that outlive them.
-	for _, n := range []*node.Node{p.net.A, p.net.B} {
-		e.Works(n.Name+" is unhooked", unhook(n))
-	}
 	e.unloadUnderTest()
-}
-
-func unhook(n *node.Node) error {
-	conn, err := genl.Dial(n.FD())
-	if err != nil {
-		return err
-	}
-	defer conn.Close()
-	if err := conn.Do(genl.CfgSet, genl.String(genl.Heuristic, "none")); err != nil {
-		return err
-	}
-	return conn.Do(genl.CfgSet, genl.U8(genl.Enabled, 0))
 }
 
 // checkStates checks how many xfrm states each host has.
