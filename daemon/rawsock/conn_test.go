@@ -9,6 +9,7 @@ import (
 	"net/netip"
 	"os"
 	"runtime"
+	"slices"
 	"testing"
 	"time"
 
@@ -104,7 +105,8 @@ func up(t *testing.T, name string) {
 	}
 }
 
-// assign gives link name an address and waits until the kernel delivers to it, which it arranges a little later.
+// assign gives link name an address and waits until the kernel delivers to it and lets it be a source, which it arranges
+// in the background, on a busy machine noticeably later.
 func assign(t *testing.T, name string, a netip.Addr) {
 	t.Helper()
 	ip := &net.IPNet{IP: a.AsSlice(), Mask: net.CIDRMask(128, 128)}
@@ -113,13 +115,24 @@ func assign(t *testing.T, name string, a netip.Addr) {
 	}
 	for end := time.Now().Add(10 * time.Second); ; time.Sleep(time.Millisecond) {
 		rs, err := netlink.RouteGet(ip.IP)
-		if err == nil && len(rs) == 1 && rs[0].Type == unix.RTN_LOCAL {
+		if err == nil && len(rs) == 1 && rs[0].Type == unix.RTN_LOCAL && !tentative(t, name, a) {
 			return
 		}
 		if time.Now().After(end) {
 			t.Fatalf("%s does not become local: routes %v, %v", a, rs, err)
 		}
 	}
+}
+
+func tentative(t *testing.T, name string, a netip.Addr) bool {
+	t.Helper()
+	list, err := netlink.AddrList(link(t, name), netlink.FAMILY_V6)
+	if err != nil && !errors.Is(err, netlink.ErrDumpInterrupted) {
+		t.Fatalf("list addresses of %s: %v", name, err)
+	}
+	return !slices.ContainsFunc(list, func(x netlink.Addr) bool {
+		return x.IP.Equal(a.AsSlice()) && x.Flags&unix.IFA_F_TENTATIVE == 0
+	})
 }
 
 func route(t *testing.T, to netip.Addr, r netlink.Route) {
