@@ -24,10 +24,11 @@ var kernelModules = []string{
 var hostPrograms = []struct{ name, pkg string }{
 	{"ip", "iproute2"},
 	{"iperf3", "iperf3"},
+	{"radvd", "radvd"},
 }
 
 // ownPrograms are ours, in the build folder.
-var ownPrograms = []string{"shim6d", "shim6ctl", "cgatool"}
+var ownPrograms = []string{"shim6d", "shim6ctl", "cgad", "cgatool"}
 
 // vectorDir has the right messages that wrong ones are made from.
 const vectorDir = "daemon/wire/testdata"

@@ -40,6 +40,7 @@ func All() []Case {
 		xfrmFlush,
 		demo,
 		failover,
+		cgadFromNothing,
 	}
 }
 

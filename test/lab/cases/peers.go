@@ -31,11 +31,16 @@ func (e *Env) addresses() topo.Addresses {
 // startPeers loads the modules and starts a daemon in each host. Host a wants contexts by the default heuristic, host b by
 // the named one: when both do, they often want one at the same time.
 func (e *Env) startPeers(net *topo.Network, heuristicB string) (*peers, error) {
+	return e.startPeersWithKeys(net, "a", heuristicB)
+}
+
+// startPeersWithKeys is startPeers with the keys that host a is to have.
+func (e *Env) startPeersWithKeys(net *topo.Network, keysA, heuristicB string) (*peers, error) {
 	if err := e.loadUnderTest(); err != nil {
 		return nil, err
 	}
 	p := &peers{e: e, net: net}
-	config := daemon.Config{Keys: "a", SendTimeout: e.TSend, Heuristic: "default"}
+	config := daemon.Config{Keys: keysA, SendTimeout: e.TSend, Heuristic: "default"}
 	var err error
 	if p.a, err = daemon.New(net.A, e.Path(report.DaemonLog("a")), config); err != nil {
 		return nil, err

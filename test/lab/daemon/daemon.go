@@ -7,6 +7,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"net/netip"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -80,6 +81,19 @@ func (d *Daemon) Stop() error { return d.process.Stop() }
 func (d *Daemon) Contexts() ([]Context, error) {
 	var list []Context
 	return list, d.ask(&list, "contexts")
+}
+
+// A LocalLocator is an address of the host that may be a locator.
+type LocalLocator struct {
+	Addr       netip.Addr `json:"addr"`
+	Deprecated bool       `json:"deprecated"`
+	Proof      string     `json:"proof"` // HBA, CGA or nothing
+}
+
+// Locators asks for the addresses that the host announces, or would if something proved them.
+func (d *Daemon) Locators() ([]LocalLocator, error) {
+	var list []LocalLocator
+	return list, d.ask(&list, "locators")
 }
 
 // Stats asks for the counters, which have names within groups.

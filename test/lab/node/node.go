@@ -52,6 +52,17 @@ func New(name string) (*Node, error) {
 	return n, n.LinkSetUp(lo)
 }
 
+// KernelDefaults gives interfaces that come from now on the settings of a host that has just booted: duplicate address
+// detection, and addresses and routes from advertisements.
+func (n *Node) KernelDefaults() error {
+	for _, key := range []string{"accept_dad", "dad_transmits", "accept_ra"} {
+		if err := n.Sysctl("net/ipv6/conf/default/"+key, "1"); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // FD returns the descriptor of the namespace.
 func (n *Node) FD() int { return int(n.handle) }
 

@@ -82,6 +82,14 @@ func (p *Process) Stop() error {
 	}
 }
 
+// Hangup asks the program to read its configuration again.
+func (p *Process) Hangup() error {
+	if err := p.cmd.Process.Signal(syscall.SIGHUP); err != nil {
+		return fmt.Errorf("%s: %w", p.name, err)
+	}
+	return nil
+}
+
 // Kill ends the program at once.
 func (p *Process) Kill() {
 	_ = p.cmd.Process.Kill()

@@ -16,7 +16,7 @@ import (
 
 const mainTable = unix.RT_TABLE_MAIN
 
-// end is one side of a link.
+// end is one side of a link; without an address when the host finds its own.
 type end struct {
 	node   *node.Node
 	device string
@@ -39,10 +39,25 @@ func link(x, y end) error {
 		if err := e.node.LinkSetUp(l); err != nil {
 			return fmt.Errorf("%s %s: %w", e.node.Name, e.device, err)
 		}
-		a := &netlink.Addr{IPNet: ipNet(netip.PrefixFrom(e.addr, e.prefix.Bits())), Flags: unix.IFA_F_NODAD}
-		if err := e.node.AddrAdd(l, a); err != nil {
-			return fmt.Errorf("%s %s address %v: %w", e.node.Name, e.device, e.addr, err)
+		if err := address(e); err != nil {
+			return err
 		}
+	}
+	return nil
+}
+
+// address gives an end its address, if it has one.
+func address(e end) error {
+	if !e.addr.IsValid() {
+		return nil
+	}
+	l, err := e.node.LinkByName(e.device)
+	if err != nil {
+		return fmt.Errorf("%s %s: %w", e.node.Name, e.device, err)
+	}
+	a := &netlink.Addr{IPNet: ipNet(netip.PrefixFrom(e.addr, e.prefix.Bits())), Flags: unix.IFA_F_NODAD}
+	if err := e.node.AddrAdd(l, a); err != nil {
+		return fmt.Errorf("%s %s address %v: %w", e.node.Name, e.device, e.addr, err)
 	}
 	return nil
 }
@@ -67,6 +82,23 @@ func sourceRoute(n *node.Node, device string, from netip.Prefix, table int) erro
 	rule.Family, rule.Src, rule.Table, rule.Priority = netlink.FAMILY_V6, ipNet(from), table, table
 	if err := n.RuleAdd(rule); err != nil {
 		return fmt.Errorf("%s rule from %v: %w", n.Name, from, err)
+	}
+	return nil
+}
+
+// onlyFrom makes a router drop what comes in by a device from other sources than those prefixes.
+func onlyFrom(n *node.Node, device string, sources ...netip.Prefix) error {
+	for i, p := range sources {
+		rule := netlink.NewRule()
+		rule.Family, rule.IifName, rule.Src, rule.Table, rule.Priority = netlink.FAMILY_V6, device, ipNet(p), mainTable, 100+i
+		if err := n.RuleAdd(rule); err != nil {
+			return fmt.Errorf("%s rule for what comes from %v: %w", n.Name, p, err)
+		}
+	}
+	rule := netlink.NewRule()
+	rule.Family, rule.IifName, rule.Type, rule.Priority = netlink.FAMILY_V6, device, unix.RTN_BLACKHOLE, 1000
+	if err := n.RuleAdd(rule); err != nil {
+		return fmt.Errorf("%s rule for what comes from elsewhere: %w", n.Name, err)
 	}
 	return nil
 }

@@ -7,6 +7,7 @@
 //	        +-- p2 -- r2 -- core --+
 //
 // Every link is a veth pair between two namespaces. r3 delays what it forwards, by half the round-trip time each way.
+// Provider 1 has a second prefix for its customers, which it may give them in place of the first.
 package topo
 
 import (
@@ -23,6 +24,7 @@ import (
 var (
 	PrefixA1 = netip.MustParsePrefix("2001:db8:a1::/64")
 	PrefixA2 = netip.MustParsePrefix("2001:db8:a2::/64")
+	PrefixA3 = netip.MustParsePrefix("2001:db8:a3::/64") // of provider 1, too
 	PrefixB1 = netip.MustParsePrefix("2001:db8:b1::/64")
 
 	core1 = netip.MustParsePrefix("2001:db8:c1::/64")
@@ -59,6 +61,17 @@ type Network struct {
 
 // Build makes the network.
 func Build(addr Addresses, rtt time.Duration) (*Network, error) {
+	return build(addr, rtt, (*Network).configure)
+}
+
+// BuildUnconfigured makes the network with a host a that has no addresses, routes or rules, but the settings of a kernel
+// that has just booted. Providers 1 and 2 drop what comes from their customers with addresses of another provider (RFC 2827).
+func BuildUnconfigured(b1 netip.Addr, rtt time.Duration) (*Network, error) {
+	return build(Addresses{B1: b1}, rtt, (*Network).filter)
+}
+
+// build makes the network; rest is what comes after the links and routes.
+func build(addr Addresses, rtt time.Duration, rest func(*Network) error) (*Network, error) {
 	n := &Network{Addresses: addr}
 	for _, p := range []struct {
 		at     **node.Node
@@ -77,16 +90,41 @@ func Build(addr Addresses, rtt time.Duration) (*Network, error) {
 			return nil, errors.Join(err, n.Delete())
 		}
 	}
-	if err := n.connect(rtt); err != nil {
+	if !addr.A1.IsValid() {
+		if err := n.A.KernelDefaults(); err != nil {
+			return nil, errors.Join(err, n.Delete())
+		}
+	}
+	if err := errors.Join(n.connect(rtt), rest(n)); err != nil {
 		return nil, errors.Join(fmt.Errorf("build the network: %w", err), n.Delete())
 	}
 	return n, nil
+}
+
+// configure gives host a its routes.
+func (n *Network) configure() error {
+	return errors.Join(
+		// A packet leaves by the provider that its source address belongs to (RFC 8028); without a source, by the first.
+		defaultRoute(n.A, "p1", router(PrefixA1), mainTable, 10),
+		defaultRoute(n.A, "p2", router(PrefixA2), mainTable, 20),
+		sourceRoute(n.A, "p1", PrefixA1, 101),
+		sourceRoute(n.A, "p2", PrefixA2, 102),
+	)
+}
+
+// filter makes the providers drop what their customers send from addresses of others.
+func (n *Network) filter() error {
+	return errors.Join(
+		onlyFrom(n.R1, "cust", PrefixA1, PrefixA3),
+		onlyFrom(n.R2, "cust", PrefixA2),
+	)
 }
 
 func (n *Network) connect(rtt time.Duration) error {
 	steps := []error{
 		link(end{n.A, "p1", n.A1, PrefixA1}, end{n.R1, "cust", router(PrefixA1), PrefixA1}),
 		link(end{n.A, "p2", n.A2, PrefixA2}, end{n.R2, "cust", router(PrefixA2), PrefixA2}),
+		address(end{n.R1, "cust", router(PrefixA3), PrefixA3}),
 		link(end{n.B, "p1", n.B1, PrefixB1}, end{n.R3, "cust", router(PrefixB1), PrefixB1}),
 		link(end{n.R1, "core", host(core1, 1), core1}, end{n.R3, "core1", host(core1, 3), core1}),
 		link(end{n.R2, "core", host(core2, 2), core2}, end{n.R3, "core2", host(core2, 3), core2}),
@@ -95,13 +133,8 @@ func (n *Network) connect(rtt time.Duration) error {
 		defaultRoute(n.R2, "core", host(core2, 3), mainTable, 0),
 		routeTo(n.R3, "core1", PrefixA1, host(core1, 1)),
 		routeTo(n.R3, "core2", PrefixA2, host(core2, 2)),
+		routeTo(n.R3, "core1", PrefixA3, host(core1, 1)),
 		defaultRoute(n.B, "p1", router(PrefixB1), mainTable, 0),
-		// A packet leaves by the provider that its source address belongs to (RFC 8028); without a source, by the first.
-		defaultRoute(n.A, "p1", router(PrefixA1), mainTable, 10),
-		defaultRoute(n.A, "p2", router(PrefixA2), mainTable, 20),
-		sourceRoute(n.A, "p1", PrefixA1, 101),
-		sourceRoute(n.A, "p2", PrefixA2, 102),
-
 		delay(n.R3, "cust", rtt/2),
 		delay(n.R3, "core1", rtt/2),
 		delay(n.R3, "core2", rtt/2),
