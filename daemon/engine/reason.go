@@ -47,6 +47,7 @@ const (
 	ReasonBadSnapshot   Reason = "bad-snapshot"   // a context that cannot be adopted
 	ReasonBadTimeout    Reason = "bad-timeout"    // asked for, and out of range
 	ReasonNotAsked      Reason = "not-asked"      // acknowledgement of a request that was not made
+	ReasonOvertaken     Reason = "overtaken"      // Update Request verified after a later one was taken
 )
 
 // Reasons lists every Reason that can occur.
@@ -57,6 +58,7 @@ func Reasons() []Reason {
 		ReasonVerifyFull, ReasonVerifyRate, ReasonR1Rate, ReasonRecoveryRate, ReasonErrorRate, ReasonContextsFull,
 		ReasonWaitingFull, ReasonTooLong, ReasonStaleEvent, ReasonBadReport, ReasonProbeRate, ReasonErrorMsg, ReasonICMP,
 		ReasonUnknownID, ReasonSignFailed, ReasonOwnParameters, ReasonOwnLocator, ReasonBadSnapshot, ReasonNotAsked, ReasonBadTimeout,
+		ReasonOvertaken,
 	}
 	for _, r := range wire.AllReasons {
 		rs = append(rs, Reason(r))

@@ -32,6 +32,9 @@ type context struct {
 	told        time.Duration // the Send Timeout that the peer goes by until it acknowledges a shorter one
 	teardown    time.Duration
 
+	updatesCome uint64 // Update Requests of the peer so far
+	updateTaken uint64 // the last of these that was taken over
+
 	probesSent, probesReceived, keepalivesSent uint64
 
 	seq      uint64 // order of creation

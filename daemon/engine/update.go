@@ -12,19 +12,28 @@ import (
 // onUpdateRequest is RFC 5533 section 10.4.
 func (e *Engine) onUpdateRequest(now time.Time, p PacketIn, c *context, m *wire.UpdateRequest) {
 	offer := c.UpdateOffer(m)
-	switch {
-	case !e.checkUpdate(now, p, c, m, offer):
-	case offer.NeedsVerification() && !c.Known(offer):
-		e.verify(now, &verification{packet: p, key: c.key(), offer: offer, update: m})
-	default:
-		e.apply(now, c, c.Update(pairOf(p), m, offer))
+	if !e.checkUpdate(now, p, c, m, offer) {
+		return
 	}
+	c.updatesCome++
+	if offer.NeedsVerification() && !c.Known(offer) {
+		e.verify(now, &verification{packet: p, key: c.key(), offer: offer, update: m, turn: c.updatesCome})
+		return
+	}
+	c.updateTaken = c.updatesCome
+	e.apply(now, c, c.Update(pairOf(p), m, offer))
 }
 
-// update takes over a verified Update Request, unless the context has become another since it came.
-func (e *Engine) update(now time.Time, p PacketIn, c *context, m *wire.UpdateRequest, offer shim6.Offer) {
-	if e.checkUpdate(now, p, c, m, offer) {
-		e.apply(now, c, c.Update(pairOf(p), m, offer))
+// update takes over a verified Update Request, unless the context has become another since it came, or one that came later
+// was taken already: that needed no verification, or less time for it.
+func (e *Engine) update(now time.Time, c *context, v *verification) {
+	switch {
+	case !e.checkUpdate(now, v.packet, c, v.update, v.offer):
+	case v.turn < c.updateTaken:
+		e.drop(v.packet, ReasonOvertaken, "")
+	default:
+		c.updateTaken = v.turn
+		e.apply(now, c, c.Update(pairOf(v.packet), v.update, v.offer))
 	}
 }
 

@@ -240,3 +240,25 @@ func TestUpdateRequestOvertaken(t *testing.T) {
 		t.Errorf("%q", reasons(acts))
 	}
 }
+
+// The last Update Request that comes is the one that counts, even where the check of an earlier one takes longer.
+func TestSlowlyVerifiedUpdateIsOvertaken(t *testing.T) {
+	w, a, b := established(t, engine.Config{})
+	b.send(a.addr(1), b.addr(1), update(t, b, 7, a.addr(0), a.addr(1)))
+	w.settle()
+	b.take()
+	early, late := update(t, b, 6, a.addr(0)), update(t, b, 7, a.addr(0), a.addr(1))
+	early.ReqNonce = 98
+	if acts := b.send(a.addr(1), b.addr(1), early); kinds(acts) != "Verify" {
+		t.Fatal(kinds(acts))
+	}
+	if acts := b.send(a.addr(1), b.addr(1), late); sent(t, acts) != "UpdateAck" {
+		t.Fatal(kinds(acts))
+	}
+	b.take()
+	w.settle()
+	silent(t, b.take(), engine.ReasonOvertaken)
+	if s := b.only(); s.GenerationPeer != 7 || len(s.LocatorsPeer) != 2 {
+		t.Errorf("generation %d, %+v", s.GenerationPeer, s.LocatorsPeer)
+	}
+}

@@ -17,6 +17,7 @@ type verification struct {
 	request *shim6.Request
 	r2      *wire.R2
 	update  *wire.UpdateRequest
+	turn    uint64 // of update among those of its context
 }
 
 // verify asks for the checks of an offer. It comes after everything that costs less: a validator or nonce of ours has come
@@ -74,7 +75,7 @@ func (e *Engine) onVerifyDone(now time.Time, ev VerifyDone) {
 		return
 	case v.update != nil:
 		if c := e.receiver(now, v.packet, v.update.ReceiverTag); c != nil && c.key() == v.key {
-			e.update(now, v.packet, c, v.update, v.offer)
+			e.update(now, c, v)
 		}
 		return
 	}
