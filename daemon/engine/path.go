@@ -46,7 +46,7 @@ func (e *Engine) reapDo(now time.Time, c *context, acts []reap.Action) {
 	}
 	e.table.schedule(c)
 	if moved && c.noticed != LocatorPair(c.reap.Current()) && c.State() == shim6.StateEstablished {
-		e.apply(now, c, c.Remind())
+		e.apply(now, c, c.Remind(now))
 	}
 }
 

@@ -88,6 +88,7 @@ type Context struct {
 	nudged      time.Time
 	digest      Digest // of the offer in force
 	notice      *notice
+	noticed     time.Time    // when a notice was last sent
 	doubted     []netip.Addr // of Local, that a list which is not acknowledged left out
 	owing       time.Time    // when a notice was given up, zero for never or made good
 	out         []Action

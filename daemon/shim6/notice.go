@@ -15,8 +15,8 @@ import (
 type notice struct {
 	request *wire.UpdateRequest
 	local   LocatorSet // what the peer knows with the acknowledgement
-	// overtook tells that an earlier notice was abandoned. The peer may get that one later and take it for newer, so this one
-	// is sent once more a while after it was acknowledged: nothing in the messages says which is the later one.
+	// overtook tells that a copy of an earlier notice may be on its way still. The peer may get that one later and take it for
+	// newer, so this one is sent once more a while after it was acknowledged: nothing in the messages says which is the later one.
 	overtook bool
 	lists    bool // it, or one that was abandoned for it, has a list
 }
@@ -30,7 +30,8 @@ func (c *Context) Inform(now time.Time, after time.Duration, own *Announcement, 
 		return nil, false
 	}
 	n := &notice{
-		request: &wire.UpdateRequest{ReceiverTag: c.TagPeer}, local: c.Local.preferredBy(prefer), overtook: c.notice != nil,
+		request: &wire.UpdateRequest{ReceiverTag: c.TagPeer}, local: c.Local.preferredBy(prefer),
+		overtook: c.notice != nil || now.Sub(c.noticed) < UpdateTimeout,
 	}
 	o := &n.request.Options
 	n.lists = c.notice != nil && c.notice.lists
@@ -87,6 +88,7 @@ func (n *notice) says(o *wire.Options) bool {
 // notify sends the notice, and sets the timer for the next time (RFC 5533 section 10.2).
 func (c *Context) notify(now time.Time) {
 	c.notice.request.ReceiverTag = c.TagPeer
+	c.noticed = now
 	c.do(Notify{c.notice.request, c.retries})
 	c.arm(now, min(UpdateTimeout<<c.retries, MaxUpdateTimeout)>>c.retries)
 }
@@ -107,8 +109,9 @@ func (c *Context) renotify(now time.Time) {
 }
 
 // Remind sends the notice once more out of turn: there is a new way to the peer.
-func (c *Context) Remind() []Action {
+func (c *Context) Remind(now time.Time) []Action {
 	if c.notice != nil && c.retries >= 0 { // one that is for later stays so
+		c.noticed = now
 		c.do(Notify{c.notice.request, c.retries})
 	}
 	return c.take()
