@@ -4,6 +4,7 @@ TSEND ?= 3s
 RTT ?= 20ms
 SEED ?= 1
 SEEDS ?= 100000
+SCRIPT ?=
 CASE ?=
 JOBS ?= 1
 SERIES := 6.1 6.12
@@ -38,7 +39,7 @@ help:
 	@echo 'make lab [CASE=name] [KERNEL=6.1|6.12]   one lab case, or all of them'
 	@echo 'make lab-list        the lab cases, one line each'
 	@echo 'make lab-shell       a prompt in the network of the lab'
-	@echo 'make sim [SEEDS=N] [SEED=first]   the protocol engine on random networks in virtual time'
+	@echo 'make sim [SEEDS=N] [SEED=first] [SCRIPT=file]   the protocol engine on random networks in virtual time'
 	@echo 'make check           style and static analysis of the Go and the C code'
 	@echo 'make build           the programs, in $(BIN)'
 	@echo 'make kmod            the kernel modules for Linux 6.1 and 6.12, in build/kmod'
@@ -84,7 +85,7 @@ lab-shell: labtools programs kmod-$(KERNEL)
 	@$(LAB) shell --kernel $(KERNEL)
 
 # Everything that must hold. The lab runs two guests at a time; their clocks do not depend on how busy this machine is.
-test: setup go-test kmod labtools programs
+test: setup go-test sim kmod labtools programs
 	@$(LAB) run --brief --jobs 2 --kernel $(subst $(space),$(comma),$(SERIES))
 
 # The packages with goroutines that share data run once more under the race detector.
@@ -114,9 +115,10 @@ kmod-check: setup-6.12
 		--ignore LINUX_VERSION_CODE,CONSTANT_COMPARISON,MACRO_ARG_UNUSED,JIFFIES_COMPARISON \
 		-f kmod/*.[ch] heuristics/*.c
 
-# Random scripts against the protocol engine, from seed SEED on; one that fails is printed.
+# Random scripts against the protocol engine, from seed SEED on; one that fails is shortened and printed. SCRIPT=file runs such a
+# script again and shows what happens.
 sim: setup
-	@go test ./test/sim -run '^TestRandom$$' -count=1 -timeout 24h -args -seeds=$(SEEDS) -first=$(SEED)
+	@go test ./test/sim -run '^TestRandom$$' -count=1 -timeout 24h -v -args -seeds=$(SEEDS) -first=$(SEED) -script=$(abspath $(SCRIPT))
 
 clean:
 	rm -rf build test/out

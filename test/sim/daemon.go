@@ -3,31 +3,99 @@
 package sim
 
 import (
+	"errors"
 	"time"
 
 	"shim6/daemon/engine"
+	"shim6/daemon/shim6"
 	"shim6/daemon/wire"
 )
 
 // saveDelay is how long a change of the contexts is not saved yet, as in shim6d.
 const saveDelay = 200 * time.Millisecond
 
-// now is the time by the host's clock.
-func (h *Host) now() time.Time { return h.w.Now.Add(h.skew) }
+// pollInterval is how often the daemon compares the kernel's contexts with its own, as shim6d does.
+const pollInterval = 30 * time.Second
 
-// world turns a time of the host's clock into one of the world.
-func (h *Host) world(t time.Time) time.Time { return t.Add(-h.skew) }
+// kernelNow is the time by the clock of the host's kernel.
+func (h *Host) kernelNow() time.Time {
+	if h.asleep() {
+		return h.frozen
+	}
+	return h.w.Now.Add(h.skew)
+}
 
-// Step moves the host's clock forward, as a suspended machine finds it.
-func (h *Host) Step(d time.Duration) { h.skew += d }
+// now is the time by the daemon's clock.
+func (h *Host) now() time.Time { return h.kernelNow().Add(h.wall) }
+
+// Step moves the host's clock forward. The time of day may go back too, which a daemon that runs does not see.
+func (h *Host) Step(d time.Duration) error {
+	switch {
+	case d >= 0:
+		h.skew += d
+	case h.Engine == nil:
+		h.wall += d
+	default:
+		return errors.New("the clock of a daemon never goes back")
+	}
+	return nil
+}
+
+func (h *Host) asleep() bool { return !h.frozen.IsZero() }
+
+// Suspend stops the host for a while. Its clock stands still; what is sent to it is lost.
+func (h *Host) Suspend(d time.Duration) {
+	if !h.asleep() {
+		h.frozen = h.kernelNow()
+		since := h.frozen
+		h.w.After(d, func() {
+			if h.frozen.Equal(since) {
+				h.wake()
+			}
+		})
+	}
+}
+
+func (h *Host) wake() {
+	if !h.asleep() {
+		return
+	}
+	h.skew, h.frozen = h.frozen.Sub(h.w.Now), time.Time{}
+	late := h.pending
+	h.pending = nil
+	for _, do := range late {
+		do()
+	}
+}
 
 // later does something later, unless the daemon of now is gone by then.
 func (h *Host) later(d time.Duration, do func()) {
 	life := h.life
-	h.w.After(d, func() {
-		if h.life == life && h.Engine != nil {
+	var due func()
+	due = func() {
+		switch {
+		case h.life != life || h.Engine == nil:
+		case h.asleep():
+			h.pending = append(h.pending, due)
+		default:
 			do()
 		}
+	}
+	h.w.After(d, due)
+}
+
+// poll tells the engine the idle times of its contexts, and gives back to the kernel what that lost, again and again.
+func (h *Host) poll() {
+	h.later(pollInterval, func() {
+		for _, s := range h.Engine.Contexts() {
+			switch k := h.kernel.byTag(s.TagLocal); {
+			case k != nil:
+				h.Handle(engine.ContextIdle{Tag: s.TagLocal, Idle: h.kernelNow().Sub(k.used)})
+			case s.State == shim6.StateEstablished:
+				h.Handle(engine.ContextGone{Tag: s.TagLocal})
+			}
+		}
+		h.poll()
 	})
 }
 
@@ -52,30 +120,50 @@ func (h *Host) save() {
 
 // Kill ends the daemon; the kernel goes on.
 func (h *Host) Kill() {
-	h.Engine, h.saving = nil, false
+	h.wake()
+	h.Engine, h.saving, h.pending = nil, false, nil
 }
 
 // Reboot ends the daemon and empties the kernel.
 func (h *Host) Reboot() {
 	h.Kill()
-	h.kernel.contexts, h.saved = nil, nil
+	h.Wipe()
+	h.kernel.contexts = nil
+}
+
+// Wipe loses what the daemon saved.
+func (h *Host) Wipe() { h.saved = nil }
+
+// Flush deletes the kernel's contexts behind the daemon's back.
+func (h *Host) Flush() {
+	h.wake()
+	gone := h.kernel.contexts
+	h.kernel.contexts = nil
+	for _, k := range gone {
+		h.Handle(engine.ContextGone{Tag: k.TagLocal})
+	}
 }
 
 // Start starts a daemon where none runs. It adopts those contexts of the kernel which the last one saved, and removes others.
-func (h *Host) Start() error {
-	if h.Engine != nil {
+// Its random numbers are others than those of the last one, or the same, where chance is to be as unkind as can be.
+func (h *Host) Start(again bool) error {
+	h.wake()
+	if h.Engine != nil || h.foreign {
 		return nil
 	}
 	h.life++
+	if !again {
+		h.chance++
+	}
 	cfg := h.cfg
-	cfg.Seed[31] = byte(h.life)
-	cfg.Seed[30] = byte(h.life >> 8)
+	cfg.Seed[31] = byte(h.chance)
+	cfg.Seed[30] = byte(h.chance >> 8)
 	e, err := engine.New(cfg)
 	if err != nil {
 		return err
 	}
 	h.Engine = e
-	h.epochs = map[epoch]bool{}
+	h.epochs, h.probes = map[epoch]bool{}, nil
 	h.announce()
 	saved := map[wire.ContextTag]engine.Snapshot{}
 	for _, s := range h.saved {
@@ -93,6 +181,7 @@ func (h *Host) Start() error {
 			h.kernel.remove(k.TagLocal)
 		}
 	}
+	h.poll()
 	return nil
 }
 

@@ -3,8 +3,12 @@
 package sim
 
 import (
+	"errors"
 	"fmt"
+	"maps"
 	"math/rand/v2"
+	"runtime/debug"
+	"slices"
 	"strings"
 	"time"
 )
@@ -14,13 +18,13 @@ type explorer struct {
 	rng   *rand.Rand
 	hosts []string
 	addrs map[string][]string
-	down  map[string]bool // hosts without a daemon
+	flows map[string]bool // that were ever started
 	out   strings.Builder
 }
 
 // Random gives the script of a seed. It ends with all well again, and asks whether all hosts found that out.
 func Random(seed uint64) string {
-	x := &explorer{rng: rand.New(rand.NewPCG(seed, 1)), addrs: map[string][]string{}, down: map[string]bool{}}
+	x := &explorer{rng: rand.New(rand.NewPCG(seed, 1)), addrs: map[string][]string{}, flows: map[string]bool{}}
 	x.line("seed %d", seed)
 	x.begin()
 	for range 5 + x.rng.IntN(25) {
@@ -34,13 +38,55 @@ func Random(seed uint64) string {
 // Try runs the script of a seed, and gives it with what is wrong.
 func Try(seed uint64) (script string, err error) {
 	script = Random(seed)
+	return script, Check(script)
+}
+
+// Check runs a script as Try does: with modelled signatures, without a trace.
+func Check(script string) error {
+	_, err := check(script, true)
+	return err
+}
+
+// Replay runs a script as Try does, and gives a trace of all of it.
+func Replay(script string) (trace string, err error) {
+	return check(strings.ReplaceAll(script, "quiet ", "run "), false)
+}
+
+func check(script string, silent bool) (out string, err error) {
+	w := NewWorld(0)
+	w.silent, w.cheap = silent, true
 	defer func() {
 		if p := recover(); p != nil {
-			err = fmt.Errorf("panic: %v", p)
+			out, err = w.Trace(), fmt.Errorf("panic: %v\n%s", p, debug.Stack())
 		}
 	}()
-	_, err = run(script, true)
-	return script, err
+	return run(script, w)
+}
+
+// ending is where a random script begins to make all well.
+const ending = "\nmend\n"
+
+// Shrink leaves out of a script what it fails without, but for its ending.
+func Shrink(script string) string {
+	begin, end, _ := strings.Cut(script, ending)
+	lines := strings.SplitAfter(begin, "\n")
+	whole := func(lines []string) string { return strings.Join(lines, "") + ending + end }
+	fails := func(lines []string) bool {
+		err := Check(whole(lines))
+		return err != nil && !errors.Is(err, errScript)
+	}
+	for size := len(lines) / 2; size > 0; {
+		shorter := false
+		for i := len(lines) - size; i >= 0; i -= size {
+			if rest := slices.Delete(slices.Clone(lines), i, i+size); fails(rest) {
+				lines, shorter = rest, true
+			}
+		}
+		if !shorter || size > 1 {
+			size /= 2
+		}
+	}
+	return whole(lines)
 }
 
 func (x *explorer) line(format string, args ...any) { fmt.Fprintf(&x.out, format+"\n", args...) }
@@ -58,9 +104,21 @@ func pick[T any](x *explorer, list []T) T { return list[x.rng.IntN(len(list))] }
 func (x *explorer) begin() {
 	x.line("timeout %v", pick(x, []time.Duration{time.Second, 3 * time.Second, 3 * time.Second, 15 * time.Second}))
 	x.line("delay %v", pick(x, []time.Duration{time.Millisecond, 10 * time.Millisecond, 80 * time.Millisecond}))
+	if x.chance(15) {
+		x.line("teardown 20s")
+	}
+	if x.chance(15) {
+		x.line("contexts %d", 1+x.rng.IntN(3))
+	}
+	if x.chance(20) {
+		x.line("crypto %v", pick(x, []time.Duration{100 * time.Millisecond, time.Second, 5 * time.Second}))
+	}
 	x.hosts = []string{"a", "b", "c"}[:2+x.rng.IntN(5)/4]
-	for _, h := range x.hosts {
+	for i, h := range x.hosts {
 		kind := pick(x, []string{HBA, HBA, CGA, Plain})
+		if i == 2 && x.chance(20) {
+			kind = Foreign
+		}
 		for i := range 1 + x.rng.IntN(4) {
 			x.addrs[h] = append(x.addrs[h], fmt.Sprintf("%s%d", h, i+1))
 		}
@@ -80,6 +138,9 @@ func (x *explorer) begin() {
 	if x.chance(30) {
 		x.line("duplicate %d", 1+x.rng.IntN(30))
 	}
+	if x.chance(15) {
+		x.line("corrupt %d", 1+x.rng.IntN(20))
+	}
 	x.trigger()
 	x.line("quiet %v", x.pause())
 	x.flow()
@@ -93,8 +154,16 @@ func (x *explorer) two() (from, to string) {
 	return x.hosts[i], x.hosts[j]
 }
 
+// ulids picks two hosts that talk; seldom other addresses of theirs than the first are the ULIDs.
+func (x *explorer) ulids() (from, to string) {
+	if x.chance(15) {
+		return x.ends()
+	}
+	return x.two()
+}
+
 func (x *explorer) trigger() {
-	from, to := x.two()
+	from, to := x.ulids()
 	x.line("trigger %s %s", from, to)
 	if x.chance(20) {
 		x.line("trigger %s %s", to, from)
@@ -102,7 +171,8 @@ func (x *explorer) trigger() {
 }
 
 func (x *explorer) flow() {
-	from, to := x.two()
+	from, to := x.ulids()
+	x.flows[from+" "+to] = true
 	x.line("flow %s %s %v", from, to, pick(x, []time.Duration{200 * time.Millisecond, 500 * time.Millisecond, 2 * time.Second}))
 }
 
@@ -115,7 +185,7 @@ func (x *explorer) ends() (string, string) {
 func (x *explorer) step() {
 	h := pick(x, x.hosts)
 	y, z := x.ends()
-	switch x.rng.IntN(25) {
+	switch x.rng.IntN(32) {
 	case 0, 1:
 		x.line("cut %s %s", y, z)
 	case 2, 3:
@@ -138,7 +208,7 @@ func (x *explorer) step() {
 	case 12:
 		x.line("prefer %s %s", y, pick(x, []string{"", "broken", "broken", "transient", "priority=3", "priority=1 weight=9"}))
 	case 13:
-		x.line("loss %d", pick(x, []int{0, 0, 5, 20, 50}))
+		x.line("%s %d", pick(x, []string{"loss", "loss", "corrupt"}), pick(x, []int{0, 0, 5, 20, 50}))
 	case 14:
 		x.line("jitter %v", pick(x, []time.Duration{0, 0, 5 * time.Millisecond, 100 * time.Millisecond}))
 	case 15:
@@ -146,28 +216,49 @@ func (x *explorer) step() {
 	case 16:
 		x.flow()
 	case 17:
-		from, to := x.two()
+		from, to := x.ulids()
 		x.line("stop %s %s", from, to)
 	case 18:
 		x.line("%s %s", pick(x, []string{"probe", "probe", "forget"}), h)
 	case 19, 20:
 		x.line("kill %s", h)
-		if x.chance(70) {
-			x.line("quiet %v", x.pause()/4)
-			x.line("start %s", h)
+		if x.chance(20) {
+			x.line("wipe %s", h)
 		}
+		if x.chance(20) {
+			x.line("clock %s -%v", h, x.pause()*1000)
+		}
+		x.restart(h)
 	case 21:
 		x.line("reboot %s", h)
-		if x.chance(70) {
-			x.line("quiet %v", x.pause()/4)
-			x.line("start %s", h)
-		}
+		x.restart(h)
 	case 22:
 		x.line("start %s", h)
 	case 23:
 		x.line("clock %s %v", h, x.pause()*10)
 	case 24:
 		x.line("timeout %s %v", h, pick(x, []time.Duration{time.Second, 3 * time.Second, 15 * time.Second, 20 * time.Second}))
+	case 25, 26:
+		x.line("flush %s", h)
+	case 27:
+		x.line("suspend %s %v", h, x.pause())
+	case 30:
+		x.line("reboot %s", h)
+		x.line("start %s again", h)
+		from, to := x.ends()
+		x.line("trigger %s %s", from, to)
+	case 31:
+		x.line("key %s %s", h, pick(x, []string{"gone", "gone", "back"}))
+	case 28, 29:
+		x.line("refuse %s", pick(x, []string{y + " " + z, y + ">" + z}))
+	}
+}
+
+// restart starts a daemon again, mostly. That it throws the same dice again makes tags that were in use before mean others now.
+func (x *explorer) restart(h string) {
+	if x.chance(70) {
+		x.line("quiet %v", x.pause()/4)
+		x.line("start %s%s", h, pick(x, []string{"", "", "", " again"}))
 	}
 }
 
@@ -189,11 +280,15 @@ func (x *explorer) move(h string) {
 func (x *explorer) end() {
 	x.line("mend")
 	for _, h := range x.hosts {
+		x.line("key %s back", h)
 		x.line("start %s", h)
 		x.line("move %s %s", h, strings.Join(x.addrs[h], " "))
 		for _, a := range x.addrs[h] {
 			x.line("prefer %s", a)
 		}
+	}
+	for _, f := range slices.Sorted(maps.Keys(x.flows)) {
+		x.line("flow %s 2s", f) // as many packets as are needed, since these take the time of a run
 	}
 	x.line("quiet 5m")
 	for i, h := range x.hosts {

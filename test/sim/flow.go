@@ -3,6 +3,7 @@
 package sim
 
 import (
+	"slices"
 	"time"
 
 	"shim6/daemon/engine"
@@ -21,18 +22,27 @@ type Flow struct {
 
 // Flow starts payload from the host's ULID to that of another, a packet each interval.
 func (h *Host) Flow(to *Host, interval time.Duration) *Flow {
-	f := &Flow{ulids: engine.ULIDPair{Local: h.ULID(), Peer: to.ULID()}, interval: interval}
-	if old := h.flows[to.Name]; old != nil {
-		old.Stop()
+	return h.FlowBetween(engine.ULIDPair{Local: h.ULID(), Peer: to.ULID()}, interval)
+}
+
+// FlowBetween starts payload between two ULIDs, instead of what there is.
+func (h *Host) FlowBetween(ulids engine.ULIDPair, interval time.Duration) *Flow {
+	f := &Flow{ulids: ulids, interval: interval}
+	if i := slices.IndexFunc(h.flows, func(old *Flow) bool { return old.ulids == ulids }); i >= 0 {
+		h.flows[i].Stop()
+		h.flows[i] = f
+	} else {
+		h.flows = append(h.flows, f)
 	}
-	h.flows[to.Name] = f
 	var next func()
 	next = func() {
 		if f.stopped {
 			return
 		}
 		f.Sent++
-		h.kernel.output(h.now(), f)
+		if !h.asleep() {
+			h.kernel.output(h.kernelNow(), f)
+		}
 		h.w.After(interval, next)
 	}
 	h.w.After(0, next)

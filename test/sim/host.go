@@ -28,29 +28,37 @@ type Host struct {
 	w        *World
 	kernel   *kernel
 	key      *rsa.PrivateKey
+	keyless  bool                  // the key cannot be used
 	locators []engine.LocalLocator // all it ever has
 	up       []bool                // which it has now
-	flows    map[string]*Flow
+	flows    []*Flow
+	foreign  bool          // knows nothing of Shim6
 	skew     time.Duration // of its clock
+	wall     time.Duration // so much more of the daemon's, which starts from the time of day
+	frozen   time.Time     // what its clock shows while it is suspended
+	pending  []func()      // what it finds when it wakes up
 	cfg      engine.Config
 	life     int               // how often a daemon was started
+	chance   int               // how often it had other random numbers than the one before
 	saved    []engine.Snapshot // for the next daemon
 	saving   bool
 	invariants
 }
 
-// Locators of a host: what proves them.
+// Locators of a host: what proves them. A foreign host has plain ones, and neither daemon nor module.
 const (
-	Plain = "plain"
-	CGA   = "cga"
-	HBA   = "hba"
+	Plain   = "plain"
+	CGA     = "cga"
+	HBA     = "hba"
+	Foreign = "foreign"
 )
 
-// keys are made once for each host name; traces do not depend on them.
+// keys are made once for each host name, and locators once for each way to make them; traces do not depend on them.
 var keys = struct {
 	sync.Mutex
-	m map[string]*rsa.PrivateKey
-}{m: map[string]*rsa.PrivateKey{}}
+	m        map[string]*rsa.PrivateKey
+	locators map[string][]engine.LocalLocator
+}{m: map[string]*rsa.PrivateKey{}, locators: map[string][]engine.LocalLocator{}}
 
 func keyOf(host string) (*rsa.PrivateKey, error) {
 	keys.Lock()
@@ -69,8 +77,11 @@ func (w *World) AddHost(name, kind string, cfg engine.Config, locators ...string
 	if err != nil {
 		return nil, err
 	}
-	h := &Host{Name: name, Engine: e, w: w, cfg: cfg, flows: map[string]*Flow{}, invariants: newInvariants()}
+	h := &Host{Name: name, Engine: e, w: w, cfg: cfg, foreign: kind == Foreign, invariants: newInvariants()}
 	h.kernel = &kernel{host: h}
+	if h.foreign {
+		h.Engine = nil
+	}
 	if h.key, err = keyOf(name); err != nil {
 		return nil, err
 	}
@@ -84,10 +95,26 @@ func (w *World) AddHost(name, kind string, cfg engine.Config, locators ...string
 	}
 	w.hosts = append(w.hosts, h)
 	h.announce()
+	h.poll()
 	return h, nil
 }
 
 func (h *Host) makeLocators(kind string, host, n int) ([]engine.LocalLocator, error) {
+	id := fmt.Sprint(h.Name, " ", kind, host, n)
+	keys.Lock()
+	defer keys.Unlock()
+	ls, ok := keys.locators[id]
+	if !ok {
+		var err error
+		if ls, err = h.newLocators(kind, host, n); err != nil {
+			return nil, err
+		}
+		keys.locators[id] = ls
+	}
+	return slices.Clone(ls), nil
+}
+
+func (h *Host) newLocators(kind string, host, n int) ([]engine.LocalLocator, error) {
 	spki, err := cga.MarshalPublicKey(&h.key.PublicKey)
 	if err != nil {
 		return nil, err
@@ -102,7 +129,7 @@ func (h *Host) makeLocators(kind string, host, n int) ([]engine.LocalLocator, er
 	case HBA:
 		mp := cga.MultiPrefix{Prefixes: prefixes}
 		params.Extensions, keyID = []cga.Extension{mp.Extension()}, ""
-	case Plain, CGA:
+	case Plain, CGA, Foreign:
 	default:
 		return nil, fmt.Errorf("no such kind of locators: %q", kind)
 	}
@@ -115,7 +142,7 @@ func (h *Host) makeLocators(kind string, host, n int) ([]engine.LocalLocator, er
 			return nil, err
 		}
 		l := engine.LocalLocator{Addr: a, PDS: p.Marshal(), KeyID: keyID}
-		if kind == Plain {
+		if kind == Plain || kind == Foreign {
 			l = engine.LocalLocator{Addr: a}
 		}
 		ls = append(ls, l)
@@ -177,58 +204,6 @@ func (h *Host) announce() {
 		}
 	}
 	h.Handle(ev)
-}
-
-// Handle gives an event to the engine and carries out what it asks for. Without a daemon it is lost.
-func (h *Host) Handle(ev engine.Event) {
-	if h.Engine == nil {
-		return
-	}
-	acts := h.Engine.Handle(h.now(), ev)
-	h.check(ev, acts)
-	for _, a := range acts {
-		h.traceAction(a)
-		switch a := a.(type) {
-		case engine.SendPacket:
-			if !h.has(a.Src) {
-				h.w.tracef("%s cannot send from %s", h.Name, h.w.Name(a.Src))
-				continue
-			}
-			h.w.carry(a.Src, a.Dst, func(to *Host) {
-				h.reached[a.Dst] = true
-				to.Handle(engine.PacketIn{Src: a.Src, Dst: a.Dst, HopLimit: 64, Payload: a.Payload})
-			})
-		case engine.ProgramContext:
-			h.kernel.program(a)
-			h.save()
-		case engine.RemoveContext:
-			h.kernel.remove(a.Tag)
-			h.save()
-		case engine.StateChanged, engine.PathChanged:
-			h.save()
-		case engine.SetReap:
-			h.kernel.setReap(h.now(), a)
-		case engine.Sign:
-			sig, err := cga.Sign(h.key, a.Data)
-			h.later(cryptoTime, func() { h.Handle(engine.SignDone{ID: a.ID, Signature: sig, Err: err}) })
-		case engine.Verify:
-			done := verify(a)
-			h.later(cryptoTime, func() { h.Handle(done) })
-		}
-	}
-}
-
-func verify(a engine.Verify) engine.VerifyDone {
-	var ls []cga.PeerLocator
-	var generation uint32
-	if a.List != nil {
-		generation = a.List.Generation
-		for _, l := range a.List.Locators {
-			ls = append(ls, cga.PeerLocator{Addr: l.Addr, Method: uint8(l.Method)})
-		}
-	}
-	bad, err := cga.VerifyLocators(a.ULID, a.PDS, ls, generation, a.Signature)
-	return engine.VerifyDone{ID: a.ID, BadLocator: bad, Err: err}
 }
 
 // traceAction writes what is worth reading in a script's output.

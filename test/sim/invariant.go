@@ -19,6 +19,7 @@ type invariants struct {
 	reached map[netip.Addr]bool // where a control message of ours arrived
 	epochs  map[epoch]bool
 	probes  []time.Time
+	asked   map[netip.Addr]int // I1 sent since somebody asked for a context with that ULID
 }
 
 // An epoch is one that the kernel was given for a context.
@@ -30,8 +31,12 @@ type epoch struct {
 // mostProbes bounds the probes of one context in one second: a burst of ten replies and ten more, and those of the timer.
 const mostProbes = 25
 
+// mostI1 bounds the I1 messages of one exchange. RFC 5533 section 7.8: I1_RETRIES_MAX is 4; an I2 that nobody answers falls
+// back to I1 (section 7.12).
+const mostI1 = 20
+
 func newInvariants() invariants {
-	return invariants{reached: map[netip.Addr]bool{}, epochs: map[epoch]bool{}}
+	return invariants{reached: map[netip.Addr]bool{}, epochs: map[epoch]bool{}, asked: map[netip.Addr]int{}}
 }
 
 // fail remembers the first rule that is broken.
@@ -41,42 +46,43 @@ func (h *Host) fail(format string, args ...any) {
 	}
 }
 
-// check looks at what an engine made of an event.
-func (h *Host) check(ev engine.Event, acts []engine.Action) {
+// check looks at what an engine made of an event, which is the message in where that is a packet.
+func (h *Host) check(ev engine.Event, in wire.Message, acts []engine.Action) {
 	if d := h.Engine.Deadline(); !d.IsZero() && !d.After(h.now()) {
 		h.fail("%T: the deadline %v has passed", ev, d)
 	}
-	var in wire.Message
-	p, isPacket := ev.(engine.PacketIn)
-	if isPacket {
-		in, _ = wire.Parse(p.Payload)
+	if t, ok := ev.(engine.Trigger); ok {
+		h.asked[t.ULIDs.Peer] = 0
 	}
 	sent := 0
 	for _, a := range acts {
 		switch a := a.(type) {
 		case engine.SendPacket:
 			sent++
-			h.checkSent(p, in, a)
 		case engine.ProgramContext:
 			h.checkProgram(a)
 		case engine.SetReap:
-			k := epoch{a.Tag, a.Epoch}
-			switch {
-			case h.epochs[k]:
-				h.fail("%T: epoch %d of %v again", ev, a.Epoch, a.Tag)
-			case a.State == reap.Exploring && (a.Send > reap.TimerStop || a.Keepalive > reap.TimerStop):
-				h.fail("%T: %+v starts a timer in Exploring", ev, a)
-			case a.Send > reap.TimerStop && a.Keepalive > reap.TimerStop:
-				h.fail("%T: %+v runs both timers", ev, a)
-			}
-			h.epochs[k] = true
+			h.checkReap(ev, a)
 		case engine.StateChanged:
 			h.checkState(ev, in, a)
 		}
 	}
-	if isPacket && sent > 4 {
+	if in != nil && sent > 4 {
 		h.fail("one %T made %d packets", in, sent)
 	}
+}
+
+func (h *Host) checkReap(ev engine.Event, a engine.SetReap) {
+	k := epoch{a.Tag, a.Epoch}
+	switch {
+	case h.epochs[k]:
+		h.fail("%T: epoch %d of %v again", ev, a.Epoch, a.Tag)
+	case a.State == reap.Exploring && (a.Send > reap.TimerStop || a.Keepalive > reap.TimerStop):
+		h.fail("%T: %+v starts a timer in Exploring", ev, a)
+	case a.Send > reap.TimerStop && a.Keepalive > reap.TimerStop:
+		h.fail("%T: %+v runs both timers", ev, a)
+	}
+	h.epochs[k] = true
 }
 
 // checkState: a responder holds no state before a valid I2.
@@ -97,18 +103,26 @@ func (h *Host) checkState(ev engine.Event, in wire.Message, a engine.StateChange
 }
 
 // checkSent: answers to strangers are not much longer than questions, and nothing is sent from an address that is not there
-// or to one that is not the peer's.
-func (h *Host) checkSent(p engine.PacketIn, in wire.Message, a engine.SendPacket) {
+// or to one that is not the peer's. It gives the message.
+func (h *Host) checkSent(ev engine.Event, in wire.Message, a engine.SendPacket) wire.Message {
 	const header = 40
 	m, err := wire.Parse(a.Payload)
 	if err != nil || len(a.Payload) > wire.MaxControl {
 		h.fail("sends %d octets of nonsense: %v", len(a.Payload), err)
-		return
+		return nil
 	}
 	switch m.(type) {
 	case *wire.R1, *wire.R1bis, *wire.ErrorMsg:
-		if in != nil && (a.Dst != p.Src || a.Src != p.Dst || header+len(a.Payload) >= 3*(header+len(p.Payload))) {
-			h.fail("%v of %d octets answers %v of %d", m.Type(), len(a.Payload), in.Type(), len(p.Payload))
+		p, ok := ev.(engine.PacketIn)
+		if ok && (a.Dst != p.Src || a.Src != p.Dst || header+len(a.Payload) >= 3*(header+len(p.Payload))) {
+			h.fail("%v of %d octets answers %T of %d", m.Type(), len(a.Payload), in, len(p.Payload))
+		}
+		if _, ok := in.(*wire.ErrorMsg); ok {
+			h.fail("%v answers an Error message", m.Type())
+		}
+	case *wire.I1:
+		if h.asked[a.Dst]++; h.asked[a.Dst] > mostI1 {
+			h.fail("asks %s for the %dth time", h.w.Name(a.Dst), h.asked[a.Dst])
 		}
 	case *wire.Probe, *wire.UpdateRequest, *wire.Keepalive:
 		if !h.has(a.Src) {
@@ -118,12 +132,17 @@ func (h *Host) checkSent(p engine.PacketIn, in wire.Message, a engine.SendPacket
 			h.fail("%v to %s, which was ours", m.Type(), h.w.Name(a.Dst))
 		}
 	}
-	if _, ok := m.(*wire.Probe); !ok {
-		return
+	if _, ok := m.(*wire.Probe); ok {
+		h.checkRate()
 	}
+	return m
+}
+
+func (h *Host) checkRate() {
+	most := mostProbes * len(h.w.hosts)
 	h.probes = append(h.probes, h.now())
-	h.probes = h.probes[max(0, len(h.probes)-mostProbes*len(h.w.hosts)):]
-	if len(h.probes) == mostProbes*len(h.w.hosts) && h.now().Sub(h.probes[0]) < time.Second {
+	h.probes = h.probes[max(0, len(h.probes)-most):]
+	if len(h.probes) == most && h.now().Sub(h.probes[0]) < time.Second {
 		h.fail("%d probes in %v", len(h.probes), h.now().Sub(h.probes[0]))
 	}
 }
@@ -144,6 +163,43 @@ func (h *Host) checkProgram(a engine.ProgramContext) {
 	}
 }
 
+// audit looks at what holds between any two events: contexts stay below their cap, and the kernel has those that are established,
+// on their path and in their state.
+func (w *World) audit() error {
+	for _, h := range w.hosts {
+		if h.Engine == nil || h.asleep() {
+			continue
+		}
+		ss := h.Engine.Contexts()
+		if most := h.cfg.Limits.Contexts; most > 0 && len(ss) > most {
+			return fmt.Errorf("%s has %d contexts, the cap is %d", h.Name, len(ss), most)
+		}
+		for _, s := range ss {
+			if s.State != shim6.StateEstablished {
+				continue
+			}
+			switch k := h.kernel.byTag(s.TagLocal); {
+			case k == nil:
+				return fmt.Errorf("%s: the kernel lacks the context with %s", h.Name, w.Name(s.ULIDs.Peer))
+			case k.ULIDs != s.ULIDs || k.TagPeer != s.TagPeer || k.Paths[0] != s.Current:
+				return fmt.Errorf("%s: the kernel sends to %s on %s, not on %s", h.Name, w.Name(s.ULIDs.Peer), w.pair(k.Paths[0]),
+					w.pair(s.Current))
+			case k.state != s.Reap:
+				return fmt.Errorf("%s: the kernel is in %v with %s, not in %v", h.Name, k.state, w.Name(s.ULIDs.Peer), s.Reap)
+			}
+		}
+		for i, k := range h.kernel.contexts {
+			if slices.ContainsFunc(h.kernel.contexts[:i], func(o *kernelContext) bool { return o.ULIDs == k.ULIDs && o.FII == k.FII }) {
+				return fmt.Errorf("%s: the kernel has two contexts with %s", h.Name, w.Name(k.ULIDs.Peer))
+			}
+			if !slices.ContainsFunc(ss, func(s engine.Snapshot) bool { return s.TagLocal == k.TagLocal }) {
+				return fmt.Errorf("%s: nobody knows the kernel's context %v with %s", h.Name, k.TagLocal, w.Name(k.ULIDs.Peer))
+			}
+		}
+	}
+	return nil
+}
+
 // Settled tells what is wrong where the network has been well for long: each two hosts that have a context agree about it, both
 // are Operational, and payload arrives.
 func (w *World) Settled() error {
@@ -153,21 +209,27 @@ func (w *World) Settled() error {
 		}
 		for _, s := range h.Engine.Contexts() {
 			peer := w.owner[s.ULIDs.Peer]
-			if peer.Engine == nil || s.State == shim6.StateEFailed || s.State == shim6.StateNoSupport {
+			if peer.Engine == nil || s.State == shim6.StateEFailed || s.State == shim6.StateNoSupport || peer.full() {
 				continue
 			}
 			if err := h.agrees(s, peer); err != nil {
 				return fmt.Errorf("%s with %s: %w", h.Name, peer.Name, err)
 			}
 		}
-		for _, to := range w.hosts {
-			f := h.flows[to.Name]
-			if f != nil && !f.stopped && to.Engine != nil && f.LastArrival.Before(w.Now.Add(-2*f.interval-time.Second)) {
-				return fmt.Errorf("payload from %s to %s is lost", h.Name, to.Name)
+		for _, f := range h.flows {
+			to := w.owner[f.ulids.Peer]
+			if !f.stopped && (to.Engine != nil || to.foreign) && f.LastArrival.Before(w.Now.Add(-2*f.interval-time.Second)) {
+				return fmt.Errorf("payload from %s to %s is lost", w.Name(f.ulids.Local), w.Name(f.ulids.Peer))
 			}
 		}
 	}
 	return nil
+}
+
+// full tells whether the host takes no further context.
+func (h *Host) full() bool {
+	most := h.cfg.Limits.Contexts
+	return most > 0 && len(h.Engine.Contexts()) >= most
 }
 
 func (h *Host) agrees(s engine.Snapshot, peer *Host) error {

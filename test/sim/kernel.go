@@ -59,7 +59,7 @@ func (k *kernel) program(p engine.ProgramContext) {
 		c.ProgramContext = p
 		return
 	}
-	k.contexts = append(k.contexts, &kernelContext{ProgramContext: p})
+	k.contexts = append(k.contexts, &kernelContext{ProgramContext: p, used: k.host.kernelNow()})
 }
 
 func (k *kernel) remove(tag wire.ContextTag) {
@@ -126,7 +126,7 @@ func (k *kernel) output(now time.Time, f *Flow) {
 	if !k.host.has(p.src) {
 		return
 	}
-	k.host.w.carry(p.src, p.dst, func(to *Host) { to.kernel.input(to.now(), p) })
+	k.host.w.carryPayload(p)
 }
 
 // input takes a payload packet from the network.

@@ -4,8 +4,10 @@ package sim
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -18,24 +20,33 @@ import (
 //	seed N                    what random numbers begin with; before hosts
 //	timeout D                 Send Timeout of hosts to come
 //	timeout HOST D            Send Timeout of the contexts that a host has
-//	host NAME KIND ADDR...    a host with addresses of these names; KIND is plain, cga or hba
+//	teardown D                of hosts to come
+//	contexts N                how many contexts hosts to come may have
+//	crypto D                  how long a signature takes, and its verification
+//	host NAME KIND ADDR...    a host with addresses of these names; KIND is plain, cga, hba or foreign
 //	delay D / jitter D        of all links
 //	loss PERCENT / duplicate PERCENT
+//	corrupt PERCENT           of the control messages have a bit flipped
 //	mend                      all links are good
 //	cut X Y / cut X>Y         nothing passes between two addresses, or one way
+//	refuse X Y / refuse X>Y   the same, and an ICMP error tells of it
 //	heal X Y / heal X>Y
-//	trigger HOST HOST         ask for a context
+//	trigger END END           ask for a context; an END is a ULID, or a host, which stands for its first address
 //	probe HOST                ask for a probe of every context
 //	forget HOST               delete every context
 //	down ADDR / up ADDR       take an address from its host, give it back
 //	move HOST ADDR...         these are the addresses of a host from now on
 //	prefer ADDR WORD...       of an address: broken, transient, priority=N, weight=N; no word takes all back
-//	flow HOST HOST D          payload, a packet every D
-//	stop HOST HOST
+//	flow END END D            payload, a packet every D
+//	stop END END
 //	kill HOST                 end its daemon; the kernel goes on
 //	reboot HOST               end its daemon and empty its kernel
-//	start HOST                a daemon again, with what the last one saved
-//	clock HOST D              move its clock forward
+//	wipe HOST                 lose what its daemon saved
+//	flush HOST                delete its kernel's contexts
+//	start HOST [again]        a daemon again, with what the last one saved, or even with the same random numbers
+//	key HOST gone / key HOST back   whether it can sign
+//	clock HOST D              move its clock forward, or, while no daemon runs, the time of day back
+//	suspend HOST D            it sleeps for so long
 //	run D                     let time pass
 //	quiet D                   let time pass untraced
 //	report                    contexts and flows
@@ -43,12 +54,11 @@ import (
 //
 // A rule that is broken on the way is an error too.
 func Run(script string) (string, error) {
-	return run(script, false)
+	return run(script, NewWorld(0))
 }
 
-func run(script string, silent bool) (string, error) {
-	r := runner{w: NewWorld(0)}
-	r.w.silent = silent
+func run(script string, w *World) (string, error) {
+	r := runner{w: w}
 	for n, line := range strings.Split(script, "\n") {
 		line, _, _ = strings.Cut(line, "#")
 		f := strings.Fields(line)
@@ -62,6 +72,9 @@ func run(script string, silent bool) (string, error) {
 	return r.out.String(), nil
 }
 
+// errScript is wrapped by errors about the script itself.
+var errScript = errors.New("")
+
 type runner struct {
 	w   *World
 	cfg engine.Config
@@ -74,7 +87,7 @@ func (r *runner) do(cmd string, args []string) error {
 	case "seed":
 		n := a.seed()
 		w := NewWorld(n)
-		w.silent = r.w.silent
+		w.silent, w.cheap = r.w.silent, r.w.cheap
 		r.w = w
 		r.cfg.Seed[1] = byte(n)
 		binary.LittleEndian.PutUint64(r.cfg.Seed[21:], n>>8)
@@ -83,10 +96,17 @@ func (r *runner) do(cmd string, args []string) error {
 			r.cfg.SendTimeout = a.duration()
 			break
 		}
-		d, err := time.ParseDuration(args[1])
-		if a.err = err; err == nil {
+		h := a.word()
+		if d := a.duration(); a.err == nil {
+			a.args = []string{h}
 			a.contexts(func(h *Host, s engine.Snapshot) { h.Handle(engine.SetTimeouts{Tag: s.TagLocal, SendTimeout: d}) })
 		}
+	case "teardown":
+		r.cfg.Teardown = a.duration()
+	case "contexts":
+		r.cfg.Limits.Contexts = a.number()
+	case "crypto":
+		r.w.crypto = a.duration()
 	case "host":
 		name, kind := a.word(), a.word()
 		cfg := r.cfg
@@ -101,6 +121,8 @@ func (r *runner) do(cmd string, args []string) error {
 		r.w.Links.Jitter = a.duration()
 	case "duplicate":
 		r.w.Links.Duplicate = float64(a.number()) / 100
+	case "corrupt":
+		r.w.Links.Corrupt = float64(a.number()) / 100
 	case "mend":
 		r.w.Links.Mend()
 	case "kill":
@@ -111,23 +133,41 @@ func (r *runner) do(cmd string, args []string) error {
 		if h := a.host(); a.err == nil {
 			h.Reboot()
 		}
+	case "wipe":
+		if h := a.host(); a.err == nil {
+			h.Wipe()
+		}
+	case "flush":
+		if h := a.host(); a.err == nil {
+			h.Flush()
+		}
 	case "start":
 		if h := a.host(); a.err == nil {
-			a.err = h.Start()
+			a.err = h.Start(slices.Equal(a.rest(), []string{"again"}))
+		}
+	case "key":
+		if h := a.host(); a.err == nil {
+			h.keyless = a.word() == "gone"
 		}
 	case "clock":
 		if h, d := a.host(), a.duration(); a.err == nil {
-			h.Step(d)
+			a.err = h.Step(d)
+		}
+	case "suspend":
+		if h, d := a.host(), a.duration(); a.err == nil {
+			h.Suspend(d)
 		}
 	case "settled":
 		a.err = r.w.Settled()
 	case "cut":
 		a.ways(r.w.Links.Cut)
+	case "refuse":
+		a.ways(r.w.Links.Refuse)
 	case "heal":
 		a.ways(r.w.Links.Heal)
 	case "trigger":
-		if h, to := a.host(), a.host(); a.err == nil {
-			h.Handle(engine.Trigger{ULIDs: engine.ULIDPair{Local: h.ULID(), Peer: to.ULID()}})
+		if h, ulids := a.ends(); a.err == nil {
+			h.Handle(engine.Trigger{ULIDs: ulids})
 		}
 	case "probe":
 		a.contexts(func(h *Host, s engine.Snapshot) { h.Handle(engine.ProbeContext{Tag: s.TagLocal}) })
@@ -146,12 +186,17 @@ func (r *runner) do(cmd string, args []string) error {
 			r.w.owner[addr].Prefer(addr, p)
 		}
 	case "flow":
-		if h, to, d := a.host(), a.host(), a.duration(); a.err == nil {
-			h.Flow(to, d)
+		h, ulids := a.ends()
+		if d := a.duration(); a.err == nil {
+			h.FlowBetween(ulids, d)
 		}
 	case "stop":
-		if h, to := a.host(), a.host(); a.err == nil && h.flows[to.Name] != nil {
-			h.flows[to.Name].Stop()
+		if h, ulids := a.ends(); a.err == nil {
+			for _, f := range h.flows {
+				if f.ulids == ulids {
+					f.Stop()
+				}
+			}
 		}
 	case "run":
 		r.w.Run(a.duration())
@@ -162,7 +207,10 @@ func (r *runner) do(cmd string, args []string) error {
 	case "report":
 		r.report()
 	default:
-		return fmt.Errorf("no such command")
+		a.fail("no such command")
+	}
+	if a.err == nil && r.w.err == nil {
+		r.w.err = r.w.audit()
 	}
 	if a.err == nil && r.w.err != nil {
 		r.out.WriteString(r.w.Trace())
@@ -174,19 +222,19 @@ func (r *runner) do(cmd string, args []string) error {
 // report writes the contexts and flows of all hosts.
 func (r *runner) report() {
 	for _, h := range r.w.hosts {
-		if h.Engine == nil {
+		var contexts []engine.Snapshot
+		if h.Engine != nil {
+			contexts = h.Engine.Contexts()
+		} else if !h.foreign {
 			fmt.Fprintf(&r.out, "%s: no daemon\n", h.Name)
-			continue
 		}
-		for _, s := range h.Engine.Contexts() {
+		for _, s := range contexts {
 			fmt.Fprintf(&r.out, "%s: with %s %v, REAP %v, path %s, %d and %d locators\n", h.Name, r.w.Name(s.ULIDs.Peer), s.State,
 				s.Reap, r.w.pair(s.Current), len(s.LocatorsLocal), len(s.LocatorsPeer))
 		}
-		for _, to := range r.w.hosts {
-			if f := h.flows[to.Name]; f != nil {
-				fmt.Fprintf(&r.out, "%s: flow to %s sent %d, received %d, longest gap %v\n", h.Name, to.Name, f.Sent, f.Received,
-					f.LongestGap.Round(time.Millisecond))
-			}
+		for _, f := range h.flows {
+			fmt.Fprintf(&r.out, "%s: flow to %s sent %d, received %d, longest gap %v\n", h.Name, r.w.owner[f.ulids.Peer].Name, f.Sent,
+				f.Received, f.LongestGap.Round(time.Millisecond))
 		}
 	}
 }
@@ -200,7 +248,7 @@ type arguments struct {
 
 func (a *arguments) fail(format string, args ...any) {
 	if a.err == nil {
-		a.err = fmt.Errorf(format, args...)
+		a.err = fmt.Errorf("%w%w", errScript, fmt.Errorf(format, args...))
 	}
 }
 
@@ -247,6 +295,20 @@ func (a *arguments) host() *Host {
 		a.fail("no host %q", name)
 	}
 	return h
+}
+
+// ends reads two ends: the host of the first, and the ULIDs of both.
+func (a *arguments) ends() (*Host, engine.ULIDPair) {
+	u := engine.ULIDPair{Local: a.end(), Peer: a.end()}
+	return a.w.owner[u.Local], u
+}
+
+func (a *arguments) end() netip.Addr {
+	name := a.word()
+	if h := a.w.Host(name); h != nil {
+		return h.ULID()
+	}
+	return a.addr(name)
 }
 
 func (a *arguments) addr(name string) netip.Addr {

@@ -55,7 +55,7 @@ func TestScriptErrors(t *testing.T) {
 	for script, want := range map[string]string{
 		"nonsense":                   "line 1: nonsense: no such command",
 		"\nhost":                     "line 2: host: ",
-		"host a cga a1\nflow a b 1s": `line 2: flow a b 1s: no host "b"`,
+		"host a cga a1\nflow a b 1s": `line 2: flow a b 1s: no address "b"`,
 		"host a odd a1":              `line 1: host a odd a1: host a: no such kind of locators: "odd"`,
 		"delay soon":                 "line 1: delay soon: time: invalid duration",
 		"cut a1 b1":                  `line 1: cut a1 b1: no address "a1"`,

@@ -5,7 +5,6 @@
 package sim
 
 import (
-	"container/heap"
 	"encoding/binary"
 	"fmt"
 	"math/rand/v2"
@@ -32,6 +31,9 @@ type World struct {
 	seq    int
 	trace  strings.Builder
 	silent bool // no trace
+	cheap  bool // signatures are modelled
+	crypto time.Duration
+	free   []*payload
 	err    error
 }
 
@@ -45,6 +47,8 @@ func NewWorld(seed uint64) *World {
 		rng:   rand.New(rand.NewChaCha8(key)),
 		owner: map[netip.Addr]*Host{},
 		names: map[netip.Addr]string{},
+
+		crypto: cryptoTime,
 	}
 }
 
@@ -59,37 +63,65 @@ func (w *World) Host(name string) *Host {
 }
 
 // After does something later.
-func (w *World) After(d time.Duration, do func()) {
+func (w *World) After(d time.Duration, do func()) { w.push(d, event{do: do}) }
+
+func (w *World) push(d time.Duration, e event) {
 	w.seq++
-	heap.Push(&w.events, event{w.Now.Add(d), w.seq, do})
+	e.at, e.seq = w.Now.Sub(Epoch)+d, w.seq
+	w.events.push(e)
 }
 
 // Run lets time pass.
 func (w *World) Run(d time.Duration) {
-	end := w.Now.Add(d)
+	end := w.Now.Sub(Epoch) + d
 	for {
-		next, do := end, func() {}
-		if len(w.events) > 0 && !w.events[0].at.After(next) {
-			next, do = w.events[0].at, func() { heap.Pop(&w.events).(event).do() }
+		next, host, tick := end, (*Host)(nil), false
+		queued := len(w.events) > 0 && w.events[0].at <= next
+		if queued {
+			next = w.events[0].at
 		}
 		for _, h := range w.hosts {
-			if at := h.kernel.deadline(); !at.IsZero() && h.world(at).Before(next) {
-				next, do = h.world(at), func() { h.kernel.expire(h.now()) }
+			if h.asleep() {
+				continue
 			}
-			if at := h.deadline(); !at.IsZero() && h.world(at).Before(next) {
-				next, do = h.world(at), func() { h.Handle(engine.Tick{}) }
+			if at := h.kernel.deadline(); !at.IsZero() && at.Sub(Epoch)-h.skew < next {
+				next, host, tick = at.Sub(Epoch)-h.skew, h, false
+			}
+			if at := h.deadline(); !at.IsZero() && at.Sub(Epoch)-h.skew-h.wall < next {
+				next, host, tick = at.Sub(Epoch)-h.skew-h.wall, h, true
 			}
 		}
-		if next.Before(w.Now) {
-			next = w.Now
-		}
-		w.Now = next
-		last := next.Equal(end) && (len(w.events) == 0 || w.events[0].at.After(end))
-		do()
-		if last {
+		w.Now = Epoch.Add(max(next, w.Now.Sub(Epoch)))
+		switch {
+		case host != nil && tick:
+			host.Handle(engine.Tick{})
+		case host != nil:
+			host.kernel.expire(host.kernelNow())
+		case queued:
+			w.happen(w.events.pop())
+		default:
 			return
 		}
 	}
+}
+
+func (w *World) happen(e event) {
+	if e.do != nil {
+		e.do()
+		return
+	}
+	if h := w.receiver(e.payload.dst); h != nil {
+		h.kernel.input(h.kernelNow(), *e.payload)
+	}
+	w.free = append(w.free, e.payload)
+}
+
+// receiver gives the host that takes packets to an address now, if any.
+func (w *World) receiver(dst netip.Addr) *Host {
+	if h := w.owner[dst]; h != nil && h.has(dst) && !h.asleep() {
+		return h
+	}
+	return nil
 }
 
 // Trace gives what was traced since the last call.
@@ -117,38 +149,17 @@ func (w *World) Name(a netip.Addr) string {
 
 func (w *World) pair(p engine.LocatorPair) string { return w.Name(p.Local) + ">" + w.Name(p.Peer) }
 
-// carry brings something from one address to another, if the link lets it.
-func (w *World) carry(src, dst netip.Addr, arrive func(h *Host)) bool {
-	delays := w.Links.pass(w.rng, src, dst)
-	for _, d := range delays {
-		w.After(d, func() {
-			if h := w.owner[dst]; h != nil && h.has(dst) {
-				arrive(h)
-			}
-		})
+// carryPayload brings payload to its destination, if the link lets it.
+func (w *World) carryPayload(p payload) {
+	delays, n := w.Links.pass(w.rng, p.src, p.dst)
+	for _, d := range delays[:n] {
+		var q *payload
+		if last := len(w.free) - 1; last >= 0 {
+			q, w.free = w.free[last], w.free[:last]
+		} else {
+			q = new(payload)
+		}
+		*q = p
+		w.push(d, event{payload: q})
 	}
-	return len(delays) > 0
-}
-
-type event struct {
-	at  time.Time
-	seq int
-	do  func()
-}
-
-type queue []event
-
-func (q queue) Len() int { return len(q) }
-func (q queue) Less(i, j int) bool {
-	if c := q[i].at.Compare(q[j].at); c != 0 {
-		return c < 0
-	}
-	return q[i].seq < q[j].seq
-}
-func (q queue) Swap(i, j int) { q[i], q[j] = q[j], q[i] }
-func (q *queue) Push(x any)   { *q = append(*q, x.(event)) }
-func (q *queue) Pop() any {
-	e := (*q)[len(*q)-1]
-	*q = (*q)[:len(*q)-1]
-	return e
 }
