@@ -19,6 +19,9 @@ type Config struct {
 	SendTimeout time.Duration
 	// Teardown is how long a context lives without payload, at least 10 s, by default 10 min (RFC 5533 section 9).
 	Teardown time.Duration
+	// FailBack is how long a pair that locator preferences prefer must answer probes before payload goes back to it, 1 s to
+	// 24 h; zero for never. Among equals the pair of the ULIDs is preferred.
+	FailBack time.Duration
 	Limits   Limits
 }
 
@@ -33,11 +36,13 @@ type Limits struct {
 	ErrorRate    int // Error messages sent, default 5
 }
 
-// The range of Config.SendTimeout, and the least Config.Teardown.
+// The range of Config.SendTimeout, the least Config.Teardown, and the range of Config.FailBack.
 const (
 	MinSendTimeout = 100 * time.Millisecond
 	MaxSendTimeout = time.Hour
 	MinTeardown    = 10 * time.Second
+	MinFailBack    = time.Second
+	MaxFailBack    = 24 * time.Hour
 )
 
 const defaultTeardown = 10 * time.Minute
@@ -71,6 +76,9 @@ func (c Config) Validate() error {
 	}
 	if d := c.Teardown; d != 0 && d < MinTeardown {
 		errs = append(errs, fmt.Errorf("teardown time %v is below %v", d, MinTeardown))
+	}
+	if d := c.FailBack; d != 0 && (d < MinFailBack || d > MaxFailBack) {
+		errs = append(errs, fmt.Errorf("fail-back time %v is not between %v and %v", d, MinFailBack, MaxFailBack))
 	}
 	for _, f := range c.Limits.fields() {
 		if *f.value < 0 {

@@ -16,13 +16,14 @@ func TestConfig(t *testing.T) {
 		t.Error(err)
 	}
 	for name, change := range map[string]func(c *engine.Config){
-		"seed is missing":            func(c *engine.Config) { c.Seed = [32]byte{} },
-		"send timeout 99ms is not":   func(c *engine.Config) { c.SendTimeout = 99 * time.Millisecond },
-		"send timeout 1h0m1s is not": func(c *engine.Config) { c.SendTimeout = time.Hour + time.Second },
-		"send timeout -1s is not":    func(c *engine.Config) { c.SendTimeout = -time.Second },
-		"teardown time 9s is below":  func(c *engine.Config) { c.Teardown = 9 * time.Second },
-		"limit of verifying is":      func(c *engine.Config) { c.Limits.Verifying = -1 },
-		"limit of error rate is":     func(c *engine.Config) { c.Limits.ErrorRate = -5 },
+		"seed is missing":             func(c *engine.Config) { c.Seed = [32]byte{} },
+		"send timeout 99ms is not":    func(c *engine.Config) { c.SendTimeout = 99 * time.Millisecond },
+		"send timeout 1h0m1s is not":  func(c *engine.Config) { c.SendTimeout = time.Hour + time.Second },
+		"send timeout -1s is not":     func(c *engine.Config) { c.SendTimeout = -time.Second },
+		"teardown time 9s is below":   func(c *engine.Config) { c.Teardown = 9 * time.Second },
+		"fail-back time 999ms is not": func(c *engine.Config) { c.FailBack = 999 * time.Millisecond },
+		"limit of verifying is":       func(c *engine.Config) { c.Limits.Verifying = -1 },
+		"limit of error rate is":      func(c *engine.Config) { c.Limits.ErrorRate = -5 },
 	} {
 		c := good
 		change(&c)

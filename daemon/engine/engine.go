@@ -94,9 +94,11 @@ func (e *Engine) Handle(now time.Time, ev Event) []Action {
 		if c := e.established(ev.Tag, "probe"); c != nil {
 			e.reapDo(now, c, c.reap.Explore(now, "asked for", true))
 		}
+	case Hint:
+		e.onHint(now, ev)
 	case ContextIdle:
-		if c := e.find(ev.Tag, "idle"); c != nil && ev.Idle >= c.teardown {
-			e.apply(now, c, c.Close(now, "idle"))
+		if c := e.find(ev.Tag, "idle"); c != nil {
+			e.onIdle(now, c, ev.Idle)
 		}
 	case AdoptContext:
 		e.onAdopt(now, ev)

@@ -106,6 +106,13 @@ type ProbeContext struct {
 	Tag wire.ContextTag
 }
 
+// A Hint is a sign, not a proof, that what is sent on a pair of locators is lost; a Peer that is not valid stands for any
+// (RFC 5534 sections 3.2 and 3.3). Contexts that use the pair probe it without waiting for their Send Timer.
+type Hint struct {
+	Pair LocatorPair
+	Why  string
+}
+
 // ContextIdle reports the time since the last payload of a context, for the teardown rule (RFC 5533 section 9).
 type ContextIdle struct {
 	Tag  wire.ContextTag
@@ -133,6 +140,7 @@ func (VerifyDone) event()         {}
 func (DeleteContext) event()      {}
 func (SetTimeouts) event()        {}
 func (ProbeContext) event()       {}
+func (Hint) event()               {}
 func (ContextIdle) event()        {}
 func (AdoptContext) event()       {}
 func (Tick) event()               {}

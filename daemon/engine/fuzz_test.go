@@ -67,7 +67,7 @@ type fuzzer struct {
 }
 
 func newFuzz(t *testing.T, b []byte) *fuzzer {
-	e, err := engine.New(engine.Config{Seed: [32]byte{1}, SendTimeout: 3 * time.Second, Limits: engine.Limits{
+	e, err := engine.New(engine.Config{Seed: [32]byte{1}, SendTimeout: 3 * time.Second, FailBack: 5 * time.Second, Limits: engine.Limits{
 		Contexts: fuzzContexts, Verifying: 4, Waiting: 4,
 	}})
 	if err != nil {
@@ -97,7 +97,7 @@ func (z *fuzzer) step() {
 	if z.chance(8) {
 		epoch--
 	}
-	switch z.below(26) {
+	switch z.below(29) {
 	case 0:
 		z.handle(engine.Trigger{ULIDs: engine.ULIDPair{Local: z.local(), Peer: z.peer()}}, nil)
 	case 1:
@@ -156,7 +156,17 @@ func (z *fuzzer) step() {
 		}
 	case 16:
 		z.handle(engine.ICMPError{Src: z.addr(), Type: 4, Code: 1, Quoted: z.octets(120)}, nil)
-	case 17, 18:
+	case 17:
+		z.handle(engine.Hint{Pair: engine.LocatorPair{Local: z.local(), Peer: z.addr()}, Why: "hint"}, nil)
+	case 18:
+		z.handle(engine.SetTimeouts{
+			Tag: tag, SendTimeout: time.Duration(z.byte()) * 100 * time.Millisecond, Teardown: time.Duration(z.byte()) * time.Second,
+		}, nil)
+	case 19:
+		// As long as a watched pair takes to be probed.
+		z.now = z.now.Add(time.Duration(z.byte()) * 500 * time.Millisecond)
+		z.handle(engine.Tick{}, nil)
+	case 20, 21:
 		p, m := z.packet()
 		z.handle(p, m)
 	default:

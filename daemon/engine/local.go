@@ -132,6 +132,6 @@ func (e *Engine) leave(now time.Time, c *context) {
 	case !e.own.Has(current):
 		e.reapDo(now, c, c.reap.Explore(now, "local locator gone", false))
 	case !e.own.Works(current):
-		e.reapDo(now, c, c.reap.Explore(now, "local locator broken", false))
+		e.reapDo(now, c, c.reap.Suspect(now, "local locator broken", false))
 	}
 }

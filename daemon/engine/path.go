@@ -63,7 +63,34 @@ func (e *Engine) setCandidates(now time.Time, c *context) {
 			peer = append(peer, reap.Candidate{Addr: l.Addr, Avoid: l.Broken, Priority: l.Priority, Weight: l.Weight})
 		}
 	}
+	c.reap.SetFailBack(now, reap.Pair(c.ULIDs), e.cfg.FailBack, max(c.sendTimeout, c.told, c.keepaliveTimeout()))
 	e.reapDo(now, c, c.reap.SetCandidates(now, local, peer))
+}
+
+// onHint has the contexts whose payload goes on a pair look whether it works.
+func (e *Engine) onHint(now time.Time, ev Hint) {
+	for _, c := range e.table.all() {
+		if c.State() != shim6.StateEstablished {
+			continue
+		}
+		if p := c.reap.Current(); p.Local == ev.Pair.Local && (!ev.Pair.Peer.IsValid() || p.Peer == ev.Pair.Peer) {
+			e.reapDo(now, c, c.reap.Suspect(now, ev.Why, true))
+		}
+	}
+}
+
+// restAfter is how long a context carries no payload until nothing is probed for it.
+const restAfter = time.Minute
+
+func (e *Engine) onIdle(now time.Time, c *context, idle time.Duration) {
+	if idle >= c.teardown {
+		e.apply(now, c, c.Close(now, "idle"))
+		return
+	}
+	if c.reap != nil {
+		c.reap.Rest(now, idle >= restAfter)
+		e.table.schedule(c)
+	}
 }
 
 // onContextGone gives the kernel back what somebody else took from it.

@@ -59,6 +59,6 @@ func (e *Engine) relocate(now time.Time, c *context) {
 	case !c.Peer.HasVerified(current):
 		e.reapDo(now, c, c.reap.Explore(now, "peer locator gone", false))
 	case c.Peer.Broken(current):
-		e.reapDo(now, c, c.reap.Explore(now, "peer locator broken", false))
+		e.reapDo(now, c, c.reap.Suspect(now, "peer locator broken", false))
 	}
 }

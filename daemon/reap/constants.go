@@ -25,4 +25,10 @@ const (
 	// replyInterval and replyBurst bound the probes sent because of probes received: ten a second, ten at once.
 	replyInterval = 100 * time.Millisecond
 	replyBurst    = 10
+	// watchesPerStable is how often a pair must answer before payload goes back to it, at least.
+	watchesPerStable = 4
+	// firstHold, mostHold and holdHalfLife are those of the damping.
+	firstHold    = 2 * time.Second
+	mostHold     = 5 * time.Minute
+	holdHalfLife = time.Minute
 )

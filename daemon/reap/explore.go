@@ -14,6 +14,7 @@ type exploration struct {
 	queue      []Pair    // not yet probed in this round, in order
 	probes     int       // timer-driven probes since the burst began
 	retransmit time.Time // when the next probe is due
+	hinted     bool      // nothing but a hint began it
 }
 
 // explore enters Exploring (RFC 5534 section 6.4). What was sent before stays known when the exploration goes on.
@@ -30,17 +31,20 @@ func (m *Machine) explore(why string) {
 // begin makes ready for a new exploration.
 func (m *Machine) begin() {
 	m.exploration = exploration{queue: m.order()}
+	m.suspicion = suspicion{}
+	m.failBack.forget()
 }
 
 // Expire sends the probe that is due (RFC 5534 section 6.5).
 func (m *Machine) Expire(now time.Time) []Action {
-	if m.retransmit.IsZero() || now.Before(m.retransmit) {
-		return nil
+	if !m.retransmit.IsZero() && !now.Before(m.retransmit) {
+		if m.state == InboundOk {
+			m.setTimers(TimerStart, TimerKeep)
+		}
+		m.retransmitProbe(now)
 	}
-	if m.state == InboundOk {
-		m.setTimers(TimerStart, TimerKeep)
-	}
-	m.retransmitProbe(now)
+	m.expireSuspicion(now)
+	m.expireWatch(now)
 	return m.take()
 }
 
@@ -60,8 +64,11 @@ func (m *Machine) arm(now time.Time) {
 	}
 	gap = min(gap, MaxProbeTimeout)
 	m.probes++
-	f := 1 + jitter*(2*m.rng.Float64()-1)
-	m.retransmit = now.Add(time.Duration(float64(gap) * f))
+	m.retransmit = now.Add(m.jittered(gap))
+}
+
+func (m *Machine) jittered(d time.Duration) time.Duration {
+	return time.Duration(float64(d) * (1 + jitter*(2*m.rng.Float64()-1)))
 }
 
 // next takes the next pair of the round; a new round begins when all have been probed.

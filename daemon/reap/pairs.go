@@ -42,6 +42,11 @@ func (r rank) compare(s rank) int {
 	)
 }
 
+// policy ranks a pair by what is always so: locator preferences and labels.
+func policy(l, p Candidate) rank {
+	return rank{avoid: l.Avoid || p.Avoid, unlike: label(l.Addr) != label(p.Addr), local: l.Priority, peer: p.Priority}
+}
+
 // labels are those of the default policy table that a locator can have (RFC 6724 section 2.1). Locators are of global scope, so
 // scopes never differ.
 var labels = []struct {
@@ -87,11 +92,10 @@ func (m *Machine) order() []Pair {
 	var all []ranked
 	for _, l := range m.local {
 		for _, p := range m.peer {
+			r := policy(l, p)
 			same := [2]bool{l.Addr == m.current.Local, p.Addr == m.current.Peer}
-			all = append(all, ranked{Pair{l.Addr, p.Addr}, rank{
-				avoid: l.Avoid || p.Avoid, current: same[0] && same[1], unlike: label(l.Addr) != label(p.Addr), local: l.Priority, peer: p.Priority,
-				sharesWith: same[0] != same[1],
-			}, int(l.Weight) + int(p.Weight)})
+			r.current, r.sharesWith = same[0] && same[1], same[0] != same[1]
+			all = append(all, ranked{Pair{l.Addr, p.Addr}, r, int(l.Weight) + int(p.Weight)})
 		}
 	}
 	slices.SortStableFunc(all, func(a, b ranked) int { return a.rank.compare(b.rank) })

@@ -48,9 +48,12 @@ type Machine struct {
 	local, peer []Candidate
 
 	exploration
-	history history
-	ended   time.Time // of the last exploration
-	replies time.Time // when the reply allowance is whole again
+	suspicion suspicion
+	damping   damping
+	failBack  failBack
+	history   history
+	ended     time.Time // of the last exploration
+	replies   time.Time // when the reply allowance is whole again
 
 	out []Action
 }
@@ -68,7 +71,15 @@ func (m *Machine) State() State { return m.state }
 func (m *Machine) Current() Pair { return m.current }
 
 // Deadline is when Expire must be called; zero means never.
-func (m *Machine) Deadline() time.Time { return m.retransmit }
+func (m *Machine) Deadline() time.Time {
+	var first time.Time
+	for _, t := range []time.Time{m.retransmit, m.suspicion.at, m.failBack.due} {
+		if !t.IsZero() && (first.IsZero() || t.Before(first)) {
+			first = t
+		}
+	}
+	return first
+}
 
 // ControlReceived counts a Shim6 message of the peer, other than Keepalive and Probe, as payload (RFC 5534 section 6.1).
 func (m *Machine) ControlReceived(now time.Time) []Action {
@@ -143,15 +154,20 @@ func (m *Machine) Keepalive(now time.Time) []Action {
 // (RFC 5534 sections 3 and 4.1). With currentFirst the current pair is the first to be probed, otherwise the last. It does
 // nothing where an exploration is under way.
 func (m *Machine) Explore(now time.Time, why string, currentFirst bool) []Action {
-	if m.state == Operational {
-		m.explore(why)
-		m.setTimers(TimerStop, TimerStop)
-		if currentFirst {
-			m.hurry(m.current)
-		}
-		m.retransmitProbe(now)
-	}
+	m.examine(now, why, currentFirst)
 	return m.take()
+}
+
+func (m *Machine) examine(now time.Time, why string, currentFirst bool) {
+	if m.state != Operational {
+		return
+	}
+	m.explore(why)
+	m.setTimers(TimerStop, TimerStop)
+	if currentFirst {
+		m.hurry(m.current)
+	}
+	m.retransmitProbe(now)
 }
 
 // SetCandidates tells which addresses may be probed: local ones that may be a source now, and peer ones that are verified.
@@ -166,13 +182,15 @@ func (m *Machine) SetCandidates(now time.Time, local, peer []Candidate) []Action
 		}
 		m.retransmitProbe(now)
 	}
+	m.review(now)
 	return m.take()
 }
 
 // Reset goes back to Operational with current as the current pair, all timers stopped.
 func (m *Machine) Reset(current Pair, why string) []Action {
 	m.history = history{}
-	m.exploration = exploration{}
+	m.exploration, m.suspicion = exploration{}, suspicion{}
+	m.failBack.forget()
 	if m.state != Operational {
 		m.setState(Operational, why)
 	}
@@ -207,6 +225,9 @@ func (m *Machine) Probe(now time.Time, pair Pair, p *wire.Probe) []Action {
 		m.history = history{}
 	}
 	m.history.received(p.Sent[0])
+	if m.state == Operational {
+		m.watched(now, p.Received)
+	}
 	why := "probe " + from.String() + " received"
 	switch from {
 	case Exploring:
@@ -215,7 +236,7 @@ func (m *Machine) Probe(now time.Time, pair Pair, p *wire.Probe) []Action {
 		m.peerHears(now, pair, p.Received, why)
 	case Operational:
 		if answered := m.answered(p.Received); m.state != Operational {
-			m.selectPair(answered)
+			m.selectPair(now, answered)
 		}
 		if m.astray(why) {
 			break
@@ -223,6 +244,7 @@ func (m *Machine) Probe(now time.Time, pair Pair, p *wire.Probe) []Action {
 		m.operational(now, why)
 		m.setTimers(TimerStop, TimerStart)
 	}
+	m.review(now)
 	return m.take()
 }
 
@@ -259,7 +281,7 @@ func (m *Machine) peerExplores(now time.Time, pair Pair, why string) {
 // peerHears is RFC 5534 section 6.8. The new path comes before all else: payload waits for it.
 func (m *Machine) peerHears(now time.Time, pair Pair, reports []wire.ProbeReport, why string) {
 	answered := m.answered(reports)
-	m.selectPair(answered)
+	m.selectPair(now, answered)
 	if m.astray(why) {
 		return
 	}
@@ -289,13 +311,16 @@ func (m *Machine) answered(reports []wire.ProbeReport) []Pair {
 }
 
 // selectPair makes the first of pairs current, unless the current one is among them.
-func (m *Machine) selectPair(pairs []Pair) {
+func (m *Machine) selectPair(now time.Time, pairs []Pair) {
 	for _, p := range pairs {
 		if p == m.current {
 			return
 		}
 	}
 	if len(pairs) > 0 {
+		if !m.hinted {
+			m.damping.count(now)
+		}
 		m.setCurrent(pairs[0])
 	}
 }
