@@ -63,7 +63,7 @@ func (l *Loop) unsetHeuristic() {
 // adopt hands the kernel's contexts to the engine where what the engine knew of them was saved, and removes the others:
 // their peers will find out and establish new ones (RFC 5533 section 7.17).
 func (l *Loop) adopt() error {
-	saved, err := readSaved(l.cfg.StateFile())
+	saved, err := l.saved.read()
 	if err != nil {
 		l.log.Warn("saved contexts not read", "error", err)
 	}

@@ -6,7 +6,6 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
-	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -88,7 +87,7 @@ func TestAdopt(t *testing.T) {
 			k := inKernel(s)
 			p.a.module.contexts[k.TagLocal] = &k
 		}
-		if err := writeSaved(p.a.cfg.StateFile(), []engine.Snapshot{good, bad}); err != nil {
+		if err := p.a.file().write([]engine.Snapshot{good, bad}); err != nil {
 			t.Fatal(err)
 		}
 		p.a.run(t, p.wires)
@@ -144,83 +143,6 @@ func TestBrokenSavedFileIsNotFatal(t *testing.T) {
 			t.Errorf("the kernel kept %+v", list)
 		}
 	})
-}
-
-func TestSavedFile(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "contexts.json")
-	if got, err := readSaved(path); got != nil || err != nil {
-		t.Errorf("no file: %v, %v", got, err)
-	}
-	want := map[wire.ContextTag]*engine.Snapshot{}
-	var list []engine.Snapshot
-	for _, tag := range []wire.ContextTag{1, 1<<47 - 1} {
-		s := snapshot(tag)
-		list = append(list, s)
-		want[tag] = &s
-	}
-	for range 2 {
-		if err := writeSaved(path, list); err != nil {
-			t.Fatal(err)
-		}
-		got, err := readSaved(path)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if d := cmp.Diff(want, got, addrs); d != "" {
-			t.Errorf("(-want +got):\n%s", d)
-		}
-	}
-	st, err := os.Stat(path)
-	if err != nil || st.Mode() != 0o600 {
-		t.Errorf("mode %v, %v; want 0600", st.Mode(), err)
-	}
-	if entries, _ := os.ReadDir(filepath.Dir(path)); len(entries) != 1 {
-		t.Errorf("files beside it: %v", entries)
-	}
-}
-
-func TestSavedFileRefusesOthers(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "contexts.json")
-	for name, tc := range map[string]struct{ in, want string }{
-		"empty":         {"", "EOF"},
-		"not JSON":      {"hello", "invalid character"},
-		"other version": {`{"version":2,"contexts":{}}`, "version 2, not 1"},
-		"unknown field": {`{"version":1,"contexts":{"1":{"TagLocal":1,"Colour":"red"}}}`, "unknown field"},
-		"other tag":     {`{"version":1,"contexts":{"1":{"TagLocal":2}}}`, "context 000000000001 is under another tag"},
-		"null":          {`{"version":1,"contexts":{"1":null}}`, "is under another tag"},
-		"bad address":   {`{"version":1,"contexts":{"1":{"TagLocal":1,"ULIDs":{"Local":"x"}}}}`, "unable to parse IP"},
-	} {
-		if err := os.WriteFile(path, []byte(tc.in), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		if _, err := readSaved(path); err == nil || !strings.Contains(err.Error(), tc.want) || !strings.HasPrefix(err.Error(), path) {
-			t.Errorf("%s: %v, want one with %q", name, err, tc.want)
-		}
-	}
-}
-
-func TestSaverWritesTheLatest(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "contexts.json")
-	s := newSaver(path, discard, new(counters))
-	for tag := range wire.ContextTag(100) {
-		s.put([]engine.Snapshot{snapshot(tag + 1)})
-	}
-	s.close()
-	got, err := readSaved(path)
-	if err != nil || len(got) != 1 || got[100] == nil {
-		t.Errorf("saved %v, %v", got, err)
-	}
-}
-
-func TestSaverTellsItsErrors(t *testing.T) {
-	h, l := still(t)
-	stats := new(counters)
-	s := newSaver(filepath.Join(t.TempDir(), "none", "contexts.json"), l.log, stats)
-	s.put(nil)
-	s.close()
-	if stats.saveErrors.Load() != 1 || len(h.journal.lines(t, "contexts not saved: the next daemon will drop them")) != 1 {
-		t.Errorf("%d errors counted", stats.saveErrors.Load())
-	}
 }
 
 func TestLocks(t *testing.T) {

@@ -149,13 +149,6 @@ func (l *Loop) resyncSoon() {
 	}
 }
 
-// changed makes what is saved follow soon.
-func (l *Loop) changed() {
-	if l.saveAt.IsZero() {
-		l.saveAt = l.now.Add(saveDelay)
-	}
-}
-
 // carrierLost explores the contexts whose packets leave from addr.
 func (l *Loop) carrierLost(addr netip.Addr) {
 	for _, s := range l.engine.Contexts() {

@@ -43,7 +43,7 @@ func still(t *testing.T) (*host, *Loop) {
 	l.keys = p.a.keys
 	l.sender = newSender(p.a.socket, discard, l.stats)
 	l.workers = newWorkers()
-	l.saver = newSaver(p.a.cfg.StateFile(), discard, l.stats)
+	l.saver = newSaver(p.a.file(), discard, l.stats)
 	t.Cleanup(func() {
 		l.workers.close()
 		l.sender.close()

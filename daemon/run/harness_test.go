@@ -428,6 +428,14 @@ func (h *host) run(t *testing.T, w *wires) {
 	}
 }
 
+// testBoot is what the kernel's boot is called here.
+const testBoot = "a-boot"
+
+// file is where the host's contexts are saved.
+func (h *host) file() savedFile {
+	return newSavedFile(h.cfg.StateFile(), testBoot, h.cfg.Limits.Contexts)
+}
+
 func (h *host) build(t *testing.T, w *wires) {
 	t.Helper()
 	h.events, h.icmp, h.journal, h.stream = newEvents(), newRefusals(), new(journal), new(ctl.Events)
@@ -441,7 +449,7 @@ func (h *host) build(t *testing.T, w *wires) {
 		t.Fatal(err)
 	}
 	h.loop, err = New(Options{
-		Config: h.cfg, Version: "test", Seed: [32]byte{1, byte(len(addrs)), addrs[0].As16()[5]}, Log: log, Events: h.stream,
+		Config: h.cfg, Version: "test", Boot: testBoot, Seed: [32]byte{1, byte(len(addrs)), addrs[0].As16()[5]}, Log: log, Events: h.stream,
 		Ports: Ports{
 			Kernel: h.module, Events: h.events, Socket: h.socket, Errors: h.icmp, Addresses: h.addresses, Changes: h.changes,
 			LoadKeys: func() (Keys, error) { return h.keys, nil },

@@ -22,8 +22,6 @@ const (
 	pollInterval = 30 * time.Second
 	// resyncDelay is how soon that happens after something went wrong between the two.
 	resyncDelay = time.Second
-	// saveDelay is how long a change may be unsaved.
-	saveDelay = 200 * time.Millisecond
 
 	packetQueue  = 256
 	icmpQueue    = 16
@@ -52,6 +50,7 @@ type Loop struct {
 	icmpLimit limiter
 	sender    *sender
 	workers   *workers
+	saved     savedFile
 	saver     *saver
 
 	packets  chan engine.PacketIn
@@ -66,6 +65,7 @@ type Loop struct {
 	started time.Time
 	now     time.Time // of what is being handled
 	saveAt  time.Time // zero when everything is saved
+	savedAt time.Time
 	pollAt  time.Time
 	pending []engine.Event // made by effects, to be handled next
 	strict  bool           // panic where something cannot happen
@@ -75,6 +75,7 @@ type Loop struct {
 type Options struct {
 	Config  *config.Config
 	Version string
+	Boot    string   // names the kernel's boot
 	Seed    [32]byte // of the engine's randomness, unpredictable
 	Log     *slog.Logger
 	LogLost func() uint64 // lines that the log lost, nil for none
@@ -105,6 +106,7 @@ func New(o Options) (*Loop, error) {
 	return &Loop{
 		cfg: o.Config, version: o.Version, ports: o.Ports, engine: e, log: o.Log, logLost: o.LogLost,
 		report: reporter{log: o.Log, events: o.Events}, stats: new(counters),
+		saved:    newSavedFile(o.Config.StateFile(), o.Boot, l.Contexts),
 		held:     make(map[wire.ContextTag]*held),
 		packets:  make(chan engine.PacketIn, packetQueue),
 		icmp:     make(chan engine.ICMPError, icmpQueue),
@@ -139,7 +141,7 @@ func (l *Loop) Run(ctx context.Context) error {
 	l.pollAt = l.now.Add(pollInterval)
 	l.sender = newSender(l.ports.Socket, l.log, l.stats)
 	l.workers = newWorkers()
-	l.saver = newSaver(l.cfg.StateFile(), l.log, l.stats)
+	l.saver = newSaver(l.saved, l.log, l.stats)
 
 	var readers sync.WaitGroup
 	err := l.start()

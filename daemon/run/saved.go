@@ -9,127 +9,121 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"log/slog"
 	"os"
-	"path/filepath"
-	"time"
 
 	"shim6/daemon/engine"
 	"shim6/daemon/wire"
 )
 
 const (
-	savedVersion = 1
-	savedMax     = 256 << 20
-	savedMode    = 0o600
+	savedVersion = 2
+	// savedOldest lacks the boot.
+	savedOldest = 1
+	savedMode   = 0o600
+	// savedContext is more than one context takes in the file, and savedHead more than the rest of it.
+	savedContext = 32 << 10
+	savedHead    = 1 << 10
 )
 
-// A savedFile is the form of the file that carries contexts over a restart: what the engine knows and the kernel does not.
+// A savedFile carries contexts over a restart: what the engine knows and the kernel does not.
 type savedFile struct {
+	path string
+	boot string // names the kernel's boot; contexts do not outlive it
+	max  int64  // octets
+}
+
+func newSavedFile(path, boot string, contexts int) savedFile {
+	return savedFile{path: path, boot: boot, max: savedHead + int64(contexts)*savedContext}
+}
+
+// A savedForm is the form of the file.
+type savedForm struct {
 	Version  int                                  `json:"version"`
+	Boot     string                               `json:"boot"`
 	Contexts map[wire.ContextTag]*engine.Snapshot `json:"contexts"`
 }
 
-// readSaved reads the file; one that does not exist holds no contexts.
-func readSaved(path string) (map[wire.ContextTag]*engine.Snapshot, error) {
-	f, err := os.Open(path)
+// read returns the saved contexts; a file that does not exist holds none.
+func (f savedFile) read() (map[wire.ContextTag]*engine.Snapshot, error) {
+	raw, err := f.octets()
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	} else if err != nil {
 		return nil, err
 	}
-	defer f.Close()
-	var s savedFile
-	d := json.NewDecoder(io.LimitReader(f, savedMax))
+	s, err := f.parse(raw)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", f.path, err)
+	}
+	return s, nil
+}
+
+func (f savedFile) octets() ([]byte, error) {
+	in, err := os.Open(f.path)
+	if err != nil {
+		return nil, err
+	}
+	defer in.Close()
+	raw, err := io.ReadAll(io.LimitReader(in, f.max+1))
+	if err == nil && int64(len(raw)) > f.max {
+		err = fmt.Errorf("%s: larger than %d octets, which limits.contexts allows", f.path, f.max)
+	}
+	return raw, err
+}
+
+func (f savedFile) parse(raw []byte) (map[wire.ContextTag]*engine.Snapshot, error) {
+	// The version comes first: it says what else there may be.
+	var head struct {
+		Version int `json:"version"`
+	}
+	if err := json.Unmarshal(raw, &head); err != nil {
+		return nil, err
+	}
+	if head.Version < savedOldest || head.Version > savedVersion {
+		return nil, fmt.Errorf("version %d, not %d to %d", head.Version, savedOldest, savedVersion)
+	}
+	var s savedForm
+	d := json.NewDecoder(bytes.NewReader(raw))
 	d.DisallowUnknownFields()
 	if err := d.Decode(&s); err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
+		return nil, err
 	}
-	if s.Version != savedVersion {
-		return nil, fmt.Errorf("%s: version %d, not %d", path, s.Version, savedVersion)
+	if s.Version > savedOldest && s.Boot != f.boot {
+		return nil, errors.New("it is from before the last reboot")
 	}
 	for tag, c := range s.Contexts {
 		if c == nil || c.TagLocal != tag {
-			return nil, fmt.Errorf("%s: context %s is under another tag", path, tag)
+			return nil, fmt.Errorf("context %s is under another tag", tag)
 		}
 	}
 	return s.Contexts, nil
 }
 
-// writeSaved replaces the file at once, so that a reader finds the old one or the new one.
-func writeSaved(path string, list []engine.Snapshot) error {
-	s := savedFile{Version: savedVersion, Contexts: make(map[wire.ContextTag]*engine.Snapshot, len(list))}
+// write replaces the file at once, so that a reader finds the old one or the new one. What a crash in the middle leaves
+// beside it is written over the next time.
+func (f savedFile) write(list []engine.Snapshot) error {
+	s := savedForm{
+		Version: savedVersion, Boot: f.boot, Contexts: make(map[wire.ContextTag]*engine.Snapshot, len(list)),
+	}
 	for i := range list {
 		s.Contexts[list[i].TagLocal] = &list[i]
 	}
-	var b bytes.Buffer
-	if err := json.NewEncoder(&b).Encode(s); err != nil {
-		return err
-	}
-	f, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".*")
+	raw, err := json.Marshal(s)
 	if err != nil {
 		return err
 	}
-	_, err = f.Write(b.Bytes())
-	err = errors.Join(err, f.Chmod(savedMode), f.Close())
+	aside := f.path + ".new"
+	out, err := os.OpenFile(aside, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, savedMode)
+	if err != nil {
+		return err
+	}
+	_, err = out.Write(raw)
+	err = errors.Join(err, out.Chmod(savedMode), out.Close())
 	if err == nil {
-		err = os.Rename(f.Name(), path)
+		err = os.Rename(aside, f.path)
 	}
 	if err != nil {
-		return errors.Join(err, os.Remove(f.Name()))
+		return errors.Join(err, os.Remove(aside))
 	}
 	return nil
-}
-
-// A saver writes the file in a goroutine of its own.
-type saver struct {
-	path  string
-	log   *slog.Logger
-	stats *counters
-	next  chan []engine.Snapshot
-	done  chan struct{}
-}
-
-func newSaver(path string, log *slog.Logger, stats *counters) *saver {
-	s := &saver{path: path, log: log, stats: stats, next: make(chan []engine.Snapshot, 1), done: make(chan struct{})}
-	go s.run()
-	return s
-}
-
-// put has list written next, instead of one that waits.
-func (s *saver) put(list []engine.Snapshot) {
-	select {
-	case <-s.next:
-	default:
-	}
-	s.next <- list
-}
-
-// close waits until what was put is written.
-func (s *saver) close() {
-	close(s.next)
-	<-s.done
-}
-
-func (s *saver) run() {
-	defer close(s.done)
-	for list := range s.next {
-		s.stats.saves.Add(1)
-		if err := writeSaved(s.path, list); err != nil {
-			s.stats.saveErrors.Add(1)
-			s.log.Error("contexts not saved: the next daemon will drop them", "error", err)
-		}
-	}
-}
-
-// save has the contexts that the kernel holds written.
-func (l *Loop) save() {
-	l.saveAt = time.Time{}
-	var list []engine.Snapshot
-	for _, s := range l.engine.Contexts() {
-		if l.held[s.TagLocal] != nil {
-			list = append(list, s)
-		}
-	}
-	l.saver.put(list)
 }

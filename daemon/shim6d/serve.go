@@ -12,6 +12,7 @@ import (
 	"os/user"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"time"
 
 	systemd "github.com/coreos/go-systemd/v22/daemon"
@@ -64,6 +65,9 @@ func serve(ctx context.Context, e *env, c *config.Config) (err error) {
 	options := run.Options{
 		Config: c, Version: buildinfo.Version(), Log: log, LogLost: lines.Lost, Events: events, Ports: w.ports(c),
 	}
+	if options.Boot, err = boot(); err != nil {
+		return err
+	}
 	rand.Read(options.Seed[:])
 	loop, err := run.New(options)
 	if err != nil {
@@ -103,6 +107,15 @@ func serve(ctx context.Context, e *env, c *config.Config) (err error) {
 	}
 	log.Info("stopped, contexts stay in the kernel")
 	return nil
+}
+
+// boot names this boot of the kernel.
+func boot() (string, error) {
+	id, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
+	if err != nil {
+		return "", fmt.Errorf("boot ID: %w", err)
+	}
+	return strings.TrimSpace(string(id)), nil
 }
 
 // stop stops the control server. It comes after the loop, which answers the requests.
