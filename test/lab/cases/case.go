@@ -41,6 +41,7 @@ func All() []Case {
 		demo,
 		failover,
 		cgadFromNothing,
+		daemonKill,
 	}
 }
 

@@ -20,6 +20,18 @@ func (p Pair) String() string { return fmt.Sprintf("%v -> %v", p.Local, p.Peer) 
 type Locator struct {
 	Addr     netip.Addr `json:"addr"`
 	Verified bool       `json:"verified"`
+	Broken   bool       `json:"broken"` // its host says so
+}
+
+// Usable returns the addresses of a list that may be used.
+func Usable(list []Locator) []netip.Addr {
+	var addrs []netip.Addr
+	for _, l := range list {
+		if l.Verified && !l.Broken {
+			addrs = append(addrs, l.Addr)
+		}
+	}
+	return addrs
 }
 
 // A Context is what shim6ctl tells of one, as far as the cases look at it.

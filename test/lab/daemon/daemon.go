@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: MIT
 
-// Package daemon runs shim6d in a node and asks it with shim6ctl, as an operator would.
+// Package daemon runs shim6d in a node, asks it by its control socket, as other programs would, and orders it about with
+// shim6ctl, as an operator would. Asking is frequent and a program's start is what costs a guest most.
 package daemon
 
 import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"net"
+	"net/http"
 	"net/netip"
 	"os"
 	"os/exec"
@@ -61,7 +64,8 @@ func (d *Daemon) Start() error {
 		if !d.process.Running() {
 			return fmt.Errorf("shim6d in %s ended: %w", d.node.Name, d.process.Stop())
 		}
-		if _, err = d.ctl("status"); err == nil {
+		var status struct{}
+		if err = d.ask(&status, "status"); err == nil {
 			return nil
 		}
 	}
@@ -76,6 +80,12 @@ func (d *Daemon) Running() bool { return d.process != nil && d.process.Running()
 
 // Stop ends the daemon; its contexts stay in the kernel.
 func (d *Daemon) Stop() error { return d.process.Stop() }
+
+// Kill ends the daemon as a crash does, without a word.
+func (d *Daemon) Kill() { d.process.Kill() }
+
+// StateFile returns the path of the file that carries contexts over a restart.
+func (d *Daemon) StateFile() string { return filepath.Join(filepath.Dir(d.socket), "contexts.json") }
 
 // Contexts asks for the contexts.
 func (d *Daemon) Contexts() ([]Context, error) {
@@ -108,13 +118,22 @@ func (d *Daemon) Flush() error {
 	return err
 }
 
+// ask reads what the control socket has below /v1.
 func (d *Daemon) ask(v any, noun string) error {
-	out, err := d.ctl(noun, "--json")
+	client := http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{
+		DisableKeepAlives: true,
+		Dial:              func(string, string) (net.Conn, error) { return net.Dial("unix", d.socket) },
+	}}
+	resp, err := client.Get("http://shim6d/v1/" + noun)
 	if err != nil {
-		return err
+		return fmt.Errorf("%s of shim6d in %s: %w", noun, d.node.Name, err)
 	}
-	if err := json.Unmarshal(out, v); err != nil {
-		return fmt.Errorf("shim6ctl %s in %s: %w", noun, d.node.Name, err)
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		return fmt.Errorf("%s of shim6d in %s: %s", noun, d.node.Name, resp.Status)
+	}
+	if err := json.NewDecoder(resp.Body).Decode(v); err != nil {
+		return fmt.Errorf("%s of shim6d in %s: %w", noun, d.node.Name, err)
 	}
 	return nil
 }

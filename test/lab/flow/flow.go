@@ -166,6 +166,21 @@ func (f *Flow) Gap(failure time.Time, want int64) (before, after Step, ok bool) 
 	return before, after, ok
 }
 
+// Longest returns the longest time without progress that ends in a span of time. Ok is false when there was no progress in
+// the span.
+func (f *Flow) Longest(from, to time.Time) (gap time.Duration, ok bool) {
+	for i, next := range f.Steps {
+		if next.Time.Before(from) || next.Time.After(to) {
+			continue
+		}
+		ok = true
+		if i > 0 {
+			gap = max(gap, next.Time.Sub(f.Steps[i-1].Time))
+		}
+	}
+	return gap, ok
+}
+
 // Rate returns the octets that arrived in each interval from start to end.
 func (f *Flow) Rate(start, end time.Time, interval time.Duration) []int64 {
 	if !end.After(start) {

@@ -150,3 +150,24 @@ func TestLargestWithoutAConnection(t *testing.T) {
 		t.Error("a flow was found in an empty capture")
 	}
 }
+
+func TestLongest(t *testing.T) {
+	f, err := capture(t, failover()...).Largest(port)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, tc := range []struct {
+		from, to int
+		want     time.Duration
+		ok       bool
+	}{
+		{0, 50, 0, true},
+		{0, 200, 95 * time.Millisecond, true},
+		{106, 3000, 0, false}, // nothing came
+		{3000, 4000, 3045 * time.Millisecond, true},
+	} {
+		if got, ok := f.Longest(at(tc.from), at(tc.to)); got != tc.want || ok != tc.ok {
+			t.Errorf("from %d to %d ms: %v, %v; want %v, %v", tc.from, tc.to, got, ok, tc.want, tc.ok)
+		}
+	}
+}
