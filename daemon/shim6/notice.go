@@ -193,11 +193,11 @@ func (c *Context) LocalAddrs() []netip.Addr {
 func (c *Context) tell(own *Announcement) {
 	switch {
 	case c.state != StateEstablished:
-		if c.Local.listed() > 0 && c.Local.Generation != own.Set.Generation {
+		if c.Local.listed() > 0 && !c.Local.tells(own.Set) {
 			c.owing = c.Since
 		}
 		c.Local = own.Set
-	case (c.notice == nil || !c.notice.lists) && c.Local.Generation != own.Set.Generation:
+	case (c.notice == nil || !c.notice.lists) && !c.Local.tells(own.Set):
 		c.owing = c.Since
 		if c.Local.listed() == 0 {
 			c.Local = own.Set // its first list

@@ -69,6 +69,9 @@ func (s LocatorSet) samePreferences(t LocatorSet) bool {
 	return true
 }
 
+// tells tells whether two sets are the same list with the same preferences.
+func (s LocatorSet) tells(t LocatorSet) bool { return s.Generation == t.Generation && s.samePreferences(t) }
+
 // preferredBy gives a set with the preferences that prefer says of the listed locators.
 func (s LocatorSet) preferredBy(prefer func(netip.Addr) Preference) LocatorSet {
 	t := LocatorSet{Generation: s.Generation, Locators: slices.Clone(s.Locators)}
