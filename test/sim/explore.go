@@ -107,6 +107,9 @@ func (x *explorer) begin() {
 	if x.chance(15) {
 		x.line("teardown 20s")
 	}
+	if x.chance(30) {
+		x.line("failback %v", pick(x, []time.Duration{time.Second, 5 * time.Second, time.Minute}))
+	}
 	if x.chance(15) {
 		x.line("contexts %d", 1+x.rng.IntN(3))
 	}
@@ -185,7 +188,7 @@ func (x *explorer) ends() (string, string) {
 func (x *explorer) step() {
 	h := pick(x, x.hosts)
 	y, z := x.ends()
-	switch x.rng.IntN(32) {
+	switch x.rng.IntN(35) {
 	case 0, 1:
 		x.line("cut %s %s", y, z)
 	case 2, 3:
@@ -249,6 +252,15 @@ func (x *explorer) step() {
 		x.line("trigger %s %s", from, to)
 	case 31:
 		x.line("key %s %s", h, pick(x, []string{"gone", "gone", "back"}))
+	case 32, 33:
+		x.line("hint %s>%s", y, pick(x, []string{"", z}))
+	case 34: // a path that may not work, or may
+		x.line("cut %s %s", y, z)
+		for range 1 + x.rng.IntN(6) {
+			x.line("hint %s>%s", y, z)
+			x.line("quiet %v", x.pause())
+		}
+		x.line("heal %s %s", y, z)
 	case 28, 29:
 		x.line("refuse %s", pick(x, []string{y + " " + z, y + ">" + z}))
 	}
@@ -281,6 +293,9 @@ func (x *explorer) end() {
 	x.line("mend")
 	for _, h := range x.hosts {
 		x.line("key %s back", h)
+	}
+	x.line("quiet 10s") // for signatures that fail still
+	for _, h := range x.hosts {
 		x.line("start %s", h)
 		x.line("move %s %s", h, strings.Join(x.addrs[h], " "))
 		for _, a := range x.addrs[h] {

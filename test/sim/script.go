@@ -21,6 +21,7 @@ import (
 //	timeout D                 Send Timeout of hosts to come
 //	timeout HOST D            Send Timeout of the contexts that a host has
 //	teardown D                of hosts to come
+//	failback D                of hosts to come
 //	contexts N                how many contexts hosts to come may have
 //	crypto D                  how long a signature takes, and its verification
 //	host NAME KIND ADDR...    a host with addresses of these names; KIND is plain, cga, hba or foreign
@@ -33,6 +34,7 @@ import (
 //	heal X Y / heal X>Y
 //	trigger END END           ask for a context; an END is a ULID, or a host, which stands for its first address
 //	probe HOST                ask for a probe of every context
+//	hint X>Y / hint X>        tell the host of X that a pair of locators, or all pairs with X, may not work
 //	forget HOST               delete every context
 //	down ADDR / up ADDR       take an address from its host, give it back
 //	move HOST ADDR...         these are the addresses of a host from now on
@@ -103,6 +105,8 @@ func (r *runner) do(cmd string, args []string) error {
 		}
 	case "teardown":
 		r.cfg.Teardown = a.duration()
+	case "failback":
+		r.cfg.FailBack = a.duration()
 	case "contexts":
 		r.cfg.Limits.Contexts = a.number()
 	case "crypto":
@@ -171,6 +175,15 @@ func (r *runner) do(cmd string, args []string) error {
 		}
 	case "probe":
 		a.contexts(func(h *Host, s engine.Snapshot) { h.Handle(engine.ProbeContext{Tag: s.TagLocal}) })
+	case "hint":
+		x, y, _ := strings.Cut(a.word(), ">")
+		pair := engine.LocatorPair{Local: a.addr(x)}
+		if y != "" {
+			pair.Peer = a.addr(y)
+		}
+		if a.err == nil {
+			r.w.owner[pair.Local].Handle(engine.Hint{Pair: pair, Why: "asked for"})
+		}
 	case "forget":
 		a.contexts(func(h *Host, s engine.Snapshot) { h.Handle(engine.DeleteContext{Tag: s.TagLocal}) })
 	case "down", "up":
