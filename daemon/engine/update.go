@@ -51,6 +51,7 @@ func (e *Engine) checkUpdate(now time.Time, p PacketIn, c *context, m *wire.Upda
 // relocate makes kernel and REAP follow an Update Request. Where the peer gave up its current locator, or says that it is
 // broken, another one is looked for; until it is found, payload keeps to the old one (RFC 5533 section 10.4).
 func (e *Engine) relocate(now time.Time, c *context) {
+	e.endConfusion(now, c, c.TagPeer, shim6.Offer{}) // a locator that comes back may be what two contexts share
 	e.program(c)
 	e.setCandidates(now, c)
 	e.reapDo(now, c, c.reap.ControlReceived(now))

@@ -89,6 +89,7 @@ type Context struct {
 	digest      Digest // of the offer in force
 	notice      *notice
 	noticed     time.Time    // when a notice was last sent
+	bare        bool         // an exchange told the peer no parameters of ours
 	doubted     []netip.Addr // of Local, that a list which is not acknowledged left out
 	owing       time.Time    // when a notice was given up, zero for never or made good
 	out         []Action

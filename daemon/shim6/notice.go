@@ -39,7 +39,7 @@ func (c *Context) Inform(now time.Time, after time.Duration, own *Announcement, 
 	case own.PDS != nil && (n.lists || !c.owing.IsZero() || !c.Local.SameAs(own.Set)):
 		own.addTo(o)
 		n.local, n.lists = own.Set, true
-		if c.Local.listed() > 0 {
+		if c.Local.listed() > 0 && !c.bare {
 			o.PDS = nil // given before
 		}
 	case !c.owing.IsZero(), !n.local.samePreferences(c.Local), c.notice != nil && !n.local.samePreferences(c.notice.local):
@@ -150,6 +150,7 @@ func (c *Context) Acknowledge(now time.Time, nonce uint32) (acts []Action, ok bo
 	}
 	n := *c.notice
 	c.Local = n.local
+	c.bare = c.bare && n.request.PDS == nil
 	if n.request.KeepaliveTimeout == c.timeoutNew {
 		c.timeoutNew = nil
 	}
@@ -191,6 +192,7 @@ func (c *Context) LocalAddrs() []netip.Addr {
 // tell notes that a message of an exchange announces our locators. Where another message told something else before, the peer
 // may take either, or take the one and then the other; so it is told again once the context is established.
 func (c *Context) tell(own *Announcement) {
+	c.bare = c.bare || own.PDS == nil
 	switch {
 	case c.state != StateEstablished:
 		if c.Local.listed() > 0 && !c.Local.tells(own.Set) {

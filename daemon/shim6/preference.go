@@ -70,7 +70,9 @@ func (s LocatorSet) samePreferences(t LocatorSet) bool {
 }
 
 // tells tells whether two sets are the same list with the same preferences.
-func (s LocatorSet) tells(t LocatorSet) bool { return s.Generation == t.Generation && s.samePreferences(t) }
+func (s LocatorSet) tells(t LocatorSet) bool {
+	return s.Generation == t.Generation && s.samePreferences(t)
+}
 
 // preferredBy gives a set with the preferences that prefer says of the listed locators.
 func (s LocatorSet) preferredBy(prefer func(netip.Addr) Preference) LocatorSet {
