@@ -5,6 +5,8 @@ RTT ?= 20ms
 SEED ?= 1
 SEEDS ?= 100000
 SCRIPT ?=
+FUZZTIME ?= 30s
+N ?= 1000000
 CASE ?=
 JOBS ?= 1
 SERIES := 6.1 6.12
@@ -31,7 +33,7 @@ PROGRAMS := $(patsubst %/,%,$(dir $(wildcard daemon/shim6d/main.go daemon/shim6c
 
 .DEFAULT_GOAL := help
 .PHONY: help all build programs labtools setup setup-6.1 setup-6.12 kmod kmod-6.1 kmod-6.12 \
-	demo lab lab-list lab-shell test go-test check go-check kmod-check sim clean
+	demo lab lab-list lab-shell test go-test check go-check kmod-check sim fuzz fuzz-codec fuzz-engine clean
 
 help:
 	@echo 'make demo [KERNEL=6.1|6.12] [TSEND=3s] [RTT=20ms]   a provider fails under a transfer, without shim6 and with it'
@@ -40,6 +42,8 @@ help:
 	@echo 'make lab-list        the lab cases, one line each'
 	@echo 'make lab-shell       a prompt in the network of the lab'
 	@echo 'make sim [SEEDS=N] [SEED=first] [SCRIPT=file]   the protocol engine on random networks in virtual time'
+	@echo 'make fuzz [FUZZTIME=30s]   every fuzzer for so long'
+	@echo 'make fuzz-codec [N=messages] [SEED=first]   without coverage, some hundred times quicker; fuzz-engine likewise'
 	@echo 'make check           style and static analysis of the Go and the C code'
 	@echo 'make build           the programs, in $(BIN)'
 	@echo 'make kmod            the kernel modules for Linux 6.1 and 6.12, in build/kmod'
@@ -119,6 +123,22 @@ kmod-check: setup-6.12
 # script again and shows what happens.
 sim: setup
 	@go test ./test/sim -run '^TestRandom$$' -count=1 -timeout 24h -v -args -seeds=$(SEEDS) -first=$(SEED) -script=$(abspath $(SCRIPT))
+
+# Each fuzzer of the tree for FUZZTIME. What one finds lies in testdata/fuzz beside it, and is a test from then on.
+fuzz: setup
+	@mkdir -p build
+	@git grep -o '^func Fuzz[A-Za-z0-9]*' -- '*_test.go' | sed 's,^\(.*\)/[^/]*:func \(.*\),\1 \2,' | while read dir fuzzer; do \
+		echo "$$dir $$fuzzer"; \
+		go test ./$$dir -run '^$$' -fuzz "^$$fuzzer\$$" -fuzztime $(FUZZTIME) >build/fuzz.log 2>&1 || { cat build/fuzz.log; exit 1; }; \
+		grep -o 'elapsed.*' build/fuzz.log | tail -1; \
+	done
+
+# The same without coverage, so much quicker: N mutated messages, or N random sequences of events, from batch SEED on.
+fuzz-codec: setup
+	@go test ./daemon/wire -run '^TestMutatedMessages$$' -count=1 -timeout 24h -v -args -n=$(N) -first=$(SEED)
+
+fuzz-engine: setup
+	@go test ./daemon/engine -run '^TestRandomSequences$$' -count=1 -timeout 24h -v -args -n=$(N) -first=$(SEED)
 
 clean:
 	rm -rf build test/out
