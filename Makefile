@@ -3,6 +3,7 @@ KERNEL ?= 6.12
 TSEND ?= 3s
 RTT ?= 20ms
 SEED ?= 1
+FLOOD ?= 100000
 SEEDS ?= 100000
 SCRIPT ?=
 FUZZTIME ?= 30s
@@ -28,17 +29,18 @@ empty :=
 space := $(empty) $(empty)
 comma := ,
 
-LAB := $(BIN)/lab --build build --tsend $(TSEND) --rtt $(RTT) --seed $(SEED)
+LAB := $(BIN)/lab --build build --tsend $(TSEND) --rtt $(RTT) --seed $(SEED) --flood $(FLOOD)
 PROGRAMS := $(patsubst %/,%,$(dir $(wildcard daemon/shim6d/main.go daemon/shim6ctl/main.go cgad/main.go cgatool/main.go)))
 
 .DEFAULT_GOAL := help
 .PHONY: help all build programs labtools setup setup-6.1 setup-6.12 kmod kmod-6.1 kmod-6.12 \
-	demo lab lab-list lab-shell test go-test check go-check kmod-check sim fuzz fuzz-codec fuzz-engine clean
+	demo lab lab-list lab-shell test go-test check go-check kmod-check sim fuzz fuzz-codec fuzz-engine install-headers clean
 
 help:
 	@echo 'make demo [KERNEL=6.1|6.12] [TSEND=3s] [RTT=20ms]   a provider fails under a transfer, without shim6 and with it'
 	@echo 'make test            everything: Go tests, module builds, every lab case on both kernels'
 	@echo 'make lab [CASE=name] [KERNEL=6.1|6.12]   one lab case, or all of them'
+	@echo 'make lab CASE=heuristics FLOOD=1000000   with a flood of this many destinations instead of 100000'
 	@echo 'make lab-list        the lab cases, one line each'
 	@echo 'make lab-shell       a prompt in the network of the lab'
 	@echo 'make sim [SEEDS=N] [SEED=first] [SCRIPT=file]   the protocol engine on random networks in virtual time'
@@ -47,6 +49,7 @@ help:
 	@echo 'make check           style and static analysis of the Go and the C code'
 	@echo 'make build           the programs, in $(BIN)'
 	@echo 'make kmod            the kernel modules for Linux 6.1 and 6.12, in build/kmod'
+	@echo 'make install-headers [DESTDIR=folder]   what a heuristic of your own is built with'
 	@echo 'make clean           remove what was built'
 
 all build: programs
@@ -74,7 +77,17 @@ kmod-6.1 kmod-6.12: kmod-%: setup-%
 	@headers=$(CACHE)/kernel/$*/root/usr/src/linux-headers-$$(cat $(CACHE)/kernel/$*/release); \
 	if ! kmod/build.sh $$headers build/kmod/$* W=1 KCFLAGS=-Werror CONFIG_DEBUG_INFO_BTF_MODULES= >build/kmod/$*.log 2>&1; then \
 		cat build/kmod/$*.log; exit 1; \
+	fi; \
+	if ! heuristics/build-example.sh $$headers build/kmod/$* $$(cat $(CACHE)/kernel/$*/release) build/kmod/$*/example \
+		KCFLAGS=-Werror CONFIG_DEBUG_INFO_BTF_MODULES= >build/kmod/$*.log 2>&1; then \
+		cat build/kmod/$*.log; exit 1; \
 	fi
+
+# What a heuristic outside this tree is built with: heuristics/README.md.
+install-headers: kmod
+	@for series in $(SERIES); do \
+		kmod/install-headers.sh $(DESTDIR)/usr/include/shim6 build/kmod/$$series $$(cat $(CACHE)/kernel/$$series/release); \
+	done
 
 demo: labtools programs kmod-$(KERNEL)
 	@$(LAB) run --kernel $(KERNEL) demo

@@ -11,9 +11,14 @@
 
 #define CANDIDATE_IDLE		(120 * HZ)
 #define AGING_INTERVAL		(30 * HZ)
+/* When the table is more than half full, such as by a flood of destinations: room must come back soon. */
+#define CANDIDATE_IDLE_PRESSED	(5 * HZ)
+#define AGING_INTERVAL_PRESSED	(5 * HZ)
+#define AGING_BATCH		4096	/* entries looked at without giving way */
 /* A flow that was asked for and got no context is asked for again after this time, doubled each time. */
 #define TRIGGER_BACKOFF		(60 * HZ)
 #define TRIGGER_BACKOFF_MAX	(3600 * HZ)
+#define VETO_WAIT		HZ
 
 static uint max_candidates = 65536;
 module_param(max_candidates, uint, 0644);
@@ -22,7 +27,7 @@ MODULE_PARM_DESC(max_candidates, "flows without a context that are followed in o
 struct candidate {
 	struct shim6_node	node;
 	struct shim6_flow	flow;
-	const struct shim6_heuristic *heuristic;
+	const struct shim6_stack *stack;
 	unsigned long		last;
 	unsigned long		next_trigger;
 	unsigned int		backoff;
@@ -79,9 +84,11 @@ static struct candidate *node_candidate(struct shim6_node *node)
 static void candidate_free_rcu(struct rcu_head *rcu)
 {
 	struct candidate *c = container_of(rcu, struct candidate, rcu);
+	const struct shim6_use *use;
 
-	if (c->heuristic->flow_end)
-		c->heuristic->flow_end(&c->flow);
+	for (use = c->stack->use; use < c->stack->use + c->stack->n; use++)
+		if (use->heuristic->flow_end)
+			use->heuristic->flow_end(use, &c->flow);
 	kfree(c);
 }
 
@@ -116,35 +123,57 @@ int shim6_node_promote(struct shim6_net *sn, struct shim6_ctx *ctx)
 	return err;
 }
 
-/* A first packet is being sent and no entry was found; the caller is in an RCU read section. */
+static bool pressed(unsigned int candidates)
+{
+	return candidates > READ_ONCE(max_candidates) / 2;
+}
+
+static bool refused(const struct shim6_stack *stack, const struct shim6_pair *ulids, const struct sk_buff *skb)
+{
+	const struct shim6_use *use;
+
+	for (use = stack->use; use < stack->use + stack->n; use++) {
+		if (use->heuristic->flow_new && !use->heuristic->flow_new(use, ulids, skb)) {
+			this_cpu_inc(use->stats->refusals);
+			return true;
+		}
+	}
+	return false;
+}
+
+/* A packet is being sent and no entry was found; the caller is in an RCU read section. */
 void shim6_flow_create(struct shim6_net *sn, const struct in6_addr *local, const struct in6_addr *peer,
 		       const struct sk_buff *skb)
 {
-	const struct shim6_heuristic *heuristic = rcu_dereference(sn->heuristic);
+	const struct shim6_stack *stack = rcu_dereference(sn->stack);
+	struct shim6_pair ulids = { *local, *peer };
 	struct candidate *c;
+	unsigned int n;
 
-	if (!heuristic || !shim6_addr_ok(local) || !shim6_addr_ok(peer))
+	if (!stack || !shim6_addr_ok(local) || !shim6_addr_ok(peer) || refused(stack, &ulids, skb))
 		return;
-	if (atomic_inc_return(&sn->n_candidates) > READ_ONCE(max_candidates))
+	n = atomic_inc_return(&sn->n_candidates);
+	if (n > READ_ONCE(max_candidates))
 		goto full;
 	c = kzalloc(sizeof(*c), GFP_ATOMIC | __GFP_NOWARN);
 	if (!c)
 		goto full;
-	c->node.ulids.local = *local;
-	c->node.ulids.peer = *peer;
+	c->node.ulids = ulids;
 	c->flow.ulids = &c->node.ulids;
-	c->heuristic = heuristic;
+	c->stack = stack;
 	c->flow.created = jiffies;
 	c->last = jiffies;
 	c->next_trigger = jiffies;
 
-	if ((heuristic->flow_new && !heuristic->flow_new(&c->node.ulids, skb)) ||
-	    rhashtable_lookup_insert_fast(&sn->by_ulid, &c->node.rhash, shim6_node_params)) {
+	if (rhashtable_lookup_insert_fast(&sn->by_ulid, &c->node.rhash, shim6_node_params)) {
 		atomic_dec(&sn->n_candidates);
 		kfree(c);
 		return;
 	}
-	queue_delayed_work(system_power_efficient_wq, &sn->aging, AGING_INTERVAL);
+	if (pressed(n) && !pressed(n - 1))
+		mod_delayed_work(system_power_efficient_wq, &sn->aging, AGING_INTERVAL_PRESSED);
+	else
+		queue_delayed_work(system_power_efficient_wq, &sn->aging, AGING_INTERVAL);
 	shim6_flow_note(sn, &c->node, skb, true);
 	return;
 
@@ -153,11 +182,39 @@ full:
 	shim6_count(sn, SHIM6_STAT_CANDIDATES_FULL);
 }
 
-static void trigger(struct shim6_net *sn, struct candidate *c, unsigned long when)
+/* The first heuristic that wants a context. */
+static const struct shim6_use *wanted_by(struct candidate *c, const struct sk_buff *skb, bool sent)
+{
+	const struct shim6_use *use;
+
+	for (use = c->stack->use; use < c->stack->use + c->stack->n; use++)
+		if (use->heuristic->packet && use->heuristic->packet(use, &c->flow, skb, sent))
+			return use;
+	return NULL;
+}
+
+static const struct shim6_use *vetoed_by(const struct candidate *c)
+{
+	const struct shim6_use *use;
+
+	for (use = c->stack->use; use < c->stack->use + c->stack->n; use++)
+		if (use->heuristic->veto && use->heuristic->veto(use, &c->flow))
+			return use;
+	return NULL;
+}
+
+static void trigger(struct shim6_net *sn, struct candidate *c, const struct shim6_use *wanted,
+		    unsigned long when)
 {
 	unsigned long wait = min_t(unsigned long, (unsigned long)TRIGGER_BACKOFF << c->backoff,
 				   TRIGGER_BACKOFF_MAX);
+	const struct shim6_use *veto = vetoed_by(c);
 
+	if (veto) {
+		if (cmpxchg(&c->next_trigger, when, jiffies + VETO_WAIT) == when)
+			this_cpu_inc(veto->stats->vetoes);
+		return;
+	}
 	if (!__ratelimit(&sn->trigger_limit))
 		return;
 	/* One of the CPUs that come here at once goes on. */
@@ -165,35 +222,47 @@ static void trigger(struct shim6_net *sn, struct candidate *c, unsigned long whe
 		return;
 	if (wait < TRIGGER_BACKOFF_MAX)
 		c->backoff++;
+	this_cpu_inc(wanted->stats->triggers);
 	shim6_event_trigger(sn, &c->flow);
 }
 
 /* Count a packet of a candidate. The caller is in an RCU read section. */
 void shim6_flow_note(struct shim6_net *sn, struct shim6_node *node, const struct sk_buff *skb, bool sent)
 {
-	const struct shim6_heuristic *heuristic = rcu_dereference(sn->heuristic);
 	struct candidate *c = node_candidate(node);
 	unsigned long when = READ_ONCE(c->next_trigger);
+	const struct shim6_use *wanted;
 
 	WRITE_ONCE(c->flow.packets, c->flow.packets + max_t(u16, 1, skb_shinfo(skb)->gso_segs));
 	WRITE_ONCE(c->flow.bytes, c->flow.bytes + skb->len);
 	if (time_before(READ_ONCE(c->last), jiffies))
 		WRITE_ONCE(c->last, jiffies);
 
-	if (heuristic == c->heuristic && time_after_eq(jiffies, when) &&
-	    heuristic->packet(&c->flow, skb, sent))
-		trigger(sn, c, when);
+	if (rcu_access_pointer(sn->stack) != c->stack || time_before(jiffies, when))
+		return;
+	wanted = wanted_by(c, skb, sent);
+	if (wanted)
+		trigger(sn, c, wanted, when);
 }
 
 static void end_candidates(struct shim6_net *sn, unsigned long idle)
 {
 	struct rhashtable_iter iter;
 	struct shim6_node *node;
+	unsigned int batch = 0;
 	struct candidate *c;
 
 	rhashtable_walk_enter(&sn->by_ulid, &iter);
 	rhashtable_walk_start(&iter);
-	while ((node = rhashtable_walk_next(&iter))) {
+	for (;;) {
+		if (++batch % AGING_BATCH == 0) {
+			rhashtable_walk_stop(&iter);
+			cond_resched();
+			rhashtable_walk_start(&iter);
+		}
+		node = rhashtable_walk_next(&iter);
+		if (!node)
+			break;
 		if (IS_ERR(node) || node->is_ctx)
 			continue;
 		c = node_candidate(node);
@@ -210,9 +279,10 @@ static void age(struct work_struct *work)
 {
 	struct shim6_net *sn = container_of(to_delayed_work(work), struct shim6_net, aging);
 
-	end_candidates(sn, CANDIDATE_IDLE);
+	end_candidates(sn, pressed(atomic_read(&sn->n_candidates)) ? CANDIDATE_IDLE_PRESSED : CANDIDATE_IDLE);
 	if (atomic_read(&sn->n_candidates))
-		queue_delayed_work(system_power_efficient_wq, &sn->aging, AGING_INTERVAL);
+		queue_delayed_work(system_power_efficient_wq, &sn->aging,
+				   pressed(atomic_read(&sn->n_candidates)) ? AGING_INTERVAL_PRESSED : AGING_INTERVAL);
 }
 
 /* End all candidates. No hook makes new ones: there is none, or no heuristic. A resize may hide one for a while. */

@@ -21,18 +21,34 @@ static struct shim6_heuristic *find(const char *name)
 	return NULL;
 }
 
+static bool valid(const struct shim6_heuristic *heuristic)
+{
+	unsigned int i;
+
+	if (!heuristic->name[0] || strnlen(heuristic->name, sizeof(heuristic->name)) == sizeof(heuristic->name) ||
+	    strchr(heuristic->name, '+'))
+		return false;
+	for (i = 0; i < SHIM6_PARAMS_MAX && heuristic->param[i].name[0]; i++) {
+		const struct shim6_param *param = &heuristic->param[i];
+
+		if (strnlen(param->name, sizeof(param->name)) == sizeof(param->name) ||
+		    param->initial < param->min || param->initial > param->max)
+			return false;
+	}
+	return heuristic->flow_new || heuristic->packet || heuristic->veto;
+}
+
 /**
  * shim6_register_heuristic - let network namespaces choose a heuristic
  * @heuristic: stays with the caller until it is unregistered
  *
- * Return: 0, -EINVAL when name, owner or packet is missing, -EEXIST when the name is taken.
+ * Return: 0, -EINVAL when the name, a parameter or every callback is wrong or missing, -EEXIST when the name is taken.
  */
 int shim6_register_heuristic(struct shim6_heuristic *heuristic)
 {
 	int err = 0;
 
-	if (!heuristic->name[0] || strnlen(heuristic->name, sizeof(heuristic->name)) == sizeof(heuristic->name) ||
-	    !heuristic->packet)
+	if (!valid(heuristic))
 		return -EINVAL;
 
 	spin_lock(&heuristics_lock);
@@ -71,39 +87,19 @@ static struct shim6_heuristic *get_registered(const char *name)
 
 /**
  * shim6_heuristic_get - find a heuristic, loading its module if the caller may
- * @name: of the heuristic
+ * @name: of the heuristic, not "none"
  *
- * Return: NULL for "none", the heuristic with a reference on its module, or -ENOENT.
+ * Return: the heuristic with a reference on its module, or NULL.
  */
 const struct shim6_heuristic *shim6_heuristic_get(const char *name)
 {
-	struct shim6_heuristic *heuristic;
+	const struct shim6_heuristic *heuristic = get_registered(name);
 
-	if (!strcmp(name, "none"))
-		return NULL;
-	heuristic = get_registered(name);
 	if (!heuristic && capable(CAP_NET_ADMIN)) {
 		request_module("shim6-heur-%s", name);
 		heuristic = get_registered(name);
 	}
-	return heuristic ?: ERR_PTR(-ENOENT);
-}
-
-/* Takes over the reference on the new heuristic's module. sn->lock is held, or the namespace is going. */
-void shim6_heuristic_select(struct shim6_net *sn, const struct shim6_heuristic *heuristic)
-{
-	const struct shim6_heuristic *old = rcu_dereference_protected(sn->heuristic, 1);
-
-	if (old) {
-		/* Without a heuristic no candidate is made, and none is shown to the old one. */
-		RCU_INIT_POINTER(sn->heuristic, NULL);
-		synchronize_rcu();
-		shim6_flow_flush(sn);
-		rcu_barrier();
-	}
-	rcu_assign_pointer(sn->heuristic, heuristic);
-	if (old)
-		module_put(old->owner);
+	return heuristic;
 }
 
 /* The names of all, as attributes. */

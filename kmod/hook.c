@@ -213,7 +213,7 @@ static unsigned int local_out(void *priv, struct sk_buff *skb, const struct nf_h
 	struct shim6_node *node;
 	struct shim6_ctx *ctx;
 
-	if (!atomic_read(&sn->by_ulid.nelems) && !rcu_access_pointer(sn->heuristic))
+	if (!atomic_read(&sn->by_ulid.nelems) && !rcu_access_pointer(sn->stack))
 		return NF_ACCEPT;
 	/* What IPsec will protect comes again when it has; control messages have their locators. */
 	if (dst_xfrm(skb_dst(skb)) || ip6h->nexthdr == SHIM6_IPPROTO || ipv6_addr_is_multicast(&ip6h->daddr) ||

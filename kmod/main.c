@@ -42,7 +42,7 @@ static void __net_exit net_exit(struct net *net)
 	struct shim6_net *sn = shim6_net(net);
 
 	cancel_work_sync(&sn->states_gone);
-	shim6_heuristic_select(sn, NULL);
+	shim6_stack_select(sn, NULL);
 	shim6_flow_flush(sn);
 	shim6_ctx_net_exit(sn);
 	shim6_tcp_net_exit(sn);

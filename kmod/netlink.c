@@ -17,10 +17,20 @@ static const struct nla_policy reap_policy[SHIM6_A_MAX + 1] = {
 
 static const struct nla_policy cfg_policy[SHIM6_A_MAX + 1] = {
 	[SHIM6_A_ENABLED] = NLA_POLICY_MAX(NLA_U8, 1),
-	[SHIM6_A_HEURISTIC] = { .type = NLA_NUL_STRING, .len = SHIM6_HEURISTIC_NAME_MAX - 1 },
+	[SHIM6_A_HEURISTIC] = { .type = NLA_NUL_STRING, .len = SHIM6_STACK_NAME_MAX - 1 },
 	[SHIM6_A_TCP_KICK] = NLA_POLICY_MAX(NLA_U8, 1),
 	[SHIM6_A_GSO_MODE] = NLA_POLICY_MAX(NLA_U8, SHIM6_GSO_MAX),
 	[SHIM6_A_MARK_MASK] = { .type = NLA_U32 },
+};
+
+static const struct nla_policy param_policy[SHIM6_PARAM_A_MAX + 1] = {
+	[SHIM6_PARAM_A_NAME] = { .type = NLA_NUL_STRING, .len = SHIM6_HEURISTIC_NAME_MAX - 1 },
+	[SHIM6_PARAM_A_VALUE] = { .type = NLA_U64 },
+};
+
+static const struct nla_policy heur_policy[SHIM6_A_MAX + 1] = {
+	[SHIM6_A_HEURISTIC] = { .type = NLA_NUL_STRING, .len = SHIM6_HEURISTIC_NAME_MAX - 1 },
+	[SHIM6_A_PARAM] = NLA_POLICY_NESTED(param_policy),
 };
 
 /* Whether the attribute is missing, saying so. */
@@ -300,16 +310,15 @@ static int set_enabled(struct shim6_net *sn, bool enabled, struct netlink_ext_ac
 static int cfg_set(struct sk_buff *skb, struct genl_info *info)
 {
 	struct shim6_net *sn = shim6_net(genl_info_net(info));
-	const struct shim6_heuristic *heuristic = NULL;
+	struct shim6_stack *stack = NULL;
 	struct nlattr **attrs = info->attrs;
 	int err = 0;
 
 	if (attrs[SHIM6_A_HEURISTIC]) {
-		heuristic = shim6_heuristic_get(nla_data(attrs[SHIM6_A_HEURISTIC]));
-		if (IS_ERR(heuristic)) {
-			NL_SET_ERR_MSG_ATTR(info->extack, attrs[SHIM6_A_HEURISTIC],
-					    "HEURISTIC is not known");
-			return PTR_ERR(heuristic);
+		stack = shim6_stack_new(sn->net, nla_data(attrs[SHIM6_A_HEURISTIC]), info->extack);
+		if (IS_ERR(stack)) {
+			NL_SET_BAD_ATTR(info->extack, attrs[SHIM6_A_HEURISTIC]);
+			return PTR_ERR(stack);
 		}
 	}
 
@@ -317,12 +326,11 @@ static int cfg_set(struct sk_buff *skb, struct genl_info *info)
 	if (attrs[SHIM6_A_ENABLED])
 		err = set_enabled(sn, nla_get_u8(attrs[SHIM6_A_ENABLED]), info->extack);
 	if (err) {
-		if (heuristic)
-			module_put(heuristic->owner);
+		shim6_stack_free(stack);
 		goto out;
 	}
 	if (attrs[SHIM6_A_HEURISTIC])
-		shim6_heuristic_select(sn, heuristic);
+		shim6_stack_select(sn, stack);
 	if (attrs[SHIM6_A_TCP_KICK])
 		WRITE_ONCE(sn->tcp_kick, nla_get_u8(attrs[SHIM6_A_TCP_KICK]));
 	if (attrs[SHIM6_A_GSO_MODE])
@@ -336,12 +344,10 @@ out:
 
 static int fill_cfg(struct sk_buff *skb, struct shim6_net *sn)
 {
-	const struct shim6_heuristic *heuristic =
-		rcu_dereference_protected(sn->heuristic, lockdep_is_held(&sn->lock));
 	struct nlattr *nest;
 
 	if (nla_put_u8(skb, SHIM6_A_ENABLED, sn->hooked) ||
-	    nla_put_string(skb, SHIM6_A_HEURISTIC, heuristic ? heuristic->name : "none") ||
+	    shim6_stack_fill_names(skb, sn) ||
 	    nla_put_u8(skb, SHIM6_A_TCP_KICK, sn->tcp_kick) ||
 	    nla_put_u8(skb, SHIM6_A_GSO_MODE, sn->gso_mode) ||
 	    nla_put_u32(skb, SHIM6_A_MARK_MASK, sn->mark_mask))
@@ -353,7 +359,7 @@ static int fill_cfg(struct sk_buff *skb, struct shim6_net *sn)
 	return 0;
 }
 
-static int cfg_get(struct sk_buff *skb, struct genl_info *info)
+static int reply_with(struct genl_info *info, int (*fill)(struct sk_buff *skb, struct shim6_net *sn))
 {
 	struct shim6_net *sn = shim6_net(genl_info_net(info));
 	struct sk_buff *reply;
@@ -364,9 +370,42 @@ static int cfg_get(struct sk_buff *skb, struct genl_info *info)
 	if (!reply)
 		return -ENOMEM;
 	mutex_lock(&sn->lock);
-	err = fill_cfg(reply, sn);
+	err = fill(reply, sn);
 	mutex_unlock(&sn->lock);
 	return reply_send(info, reply, head, err);
+}
+
+static int cfg_get(struct sk_buff *skb, struct genl_info *info)
+{
+	return reply_with(info, fill_cfg);
+}
+
+static int heur_get(struct sk_buff *skb, struct genl_info *info)
+{
+	return reply_with(info, shim6_stack_fill);
+}
+
+static int heur_set(struct sk_buff *skb, struct genl_info *info)
+{
+	struct shim6_net *sn = shim6_net(genl_info_net(info));
+	struct nlattr *tb[SHIM6_PARAM_A_MAX + 1];
+	int err;
+
+	if (missing(info, HEURISTIC) || missing(info, PARAM))
+		return -EINVAL;
+	err = nla_parse_nested(tb, SHIM6_PARAM_A_MAX, info->attrs[SHIM6_A_PARAM], param_policy, info->extack);
+	if (err)
+		return err;
+	if (!tb[SHIM6_PARAM_A_NAME] || !tb[SHIM6_PARAM_A_VALUE]) {
+		NL_SET_ERR_MSG_ATTR(info->extack, info->attrs[SHIM6_A_PARAM], "PARAM needs NAME and VALUE");
+		return -EINVAL;
+	}
+	mutex_lock(&sn->lock);
+	err = shim6_stack_set_param(sn, nla_data(info->attrs[SHIM6_A_HEURISTIC]),
+				    nla_data(tb[SHIM6_PARAM_A_NAME]), nla_get_u64(tb[SHIM6_PARAM_A_VALUE]),
+				    info->extack);
+	mutex_unlock(&sn->lock);
+	return err;
 }
 
 static int stats_get(struct sk_buff *skb, struct genl_info *info)
@@ -421,6 +460,8 @@ static const struct genl_ops ops[] = {
 		.dumpit = shim6_flow_dump,
 		.done = shim6_flow_dump_done,
 	},
+	OP(HEUR_GET, heur_get, NULL),
+	OP(HEUR_SET, heur_set, heur_policy),
 };
 
 static const struct genl_multicast_group groups[] = {

@@ -92,6 +92,19 @@ struct shim6_ctx {
 	struct rcu_head		rcu;
 };
 
+/* What a heuristic has decided in a namespace. */
+struct shim6_use_stats {
+	u64	refusals;
+	u64	triggers;
+	u64	vetoes;
+};
+
+/* The heuristics that a namespace uses, in the order in which they are asked. */
+struct shim6_stack {
+	unsigned int		n;
+	struct shim6_use	use[];
+};
+
 struct shim6_mib {
 	u64	v[SHIM6_STAT_MAX + 1];
 };
@@ -101,7 +114,7 @@ struct shim6_net {
 	struct rhashtable	by_ulid;	/* shim6_node */
 	struct rhashtable	by_tag;		/* shim6_ctx by tag_local */
 	struct rhltable		by_peer;	/* shim6_paths by tag_peer */
-	const struct shim6_heuristic __rcu *heuristic;	/* NULL is "none" */
+	struct shim6_stack __rcu *stack;	/* NULL is "none" */
 	u32			mark_mask;
 	u8			gso_mode;
 	bool			tcp_kick;
@@ -235,8 +248,16 @@ int shim6_flow_dump_done(struct netlink_callback *cb);
 
 /* heuristic.c */
 const struct shim6_heuristic *shim6_heuristic_get(const char *name);
-void shim6_heuristic_select(struct shim6_net *sn, const struct shim6_heuristic *heuristic);
 int shim6_heuristic_fill(struct sk_buff *skb);
+
+/* stack.c */
+struct shim6_stack *shim6_stack_new(struct net *net, const char *names, struct netlink_ext_ack *extack);
+void shim6_stack_free(struct shim6_stack *stack);
+void shim6_stack_select(struct shim6_net *sn, struct shim6_stack *stack);
+int shim6_stack_set_param(struct shim6_net *sn, const char *heuristic, const char *param, u64 value,
+			  struct netlink_ext_ack *extack);
+int shim6_stack_fill_names(struct sk_buff *skb, struct shim6_net *sn);
+int shim6_stack_fill(struct sk_buff *skb, struct shim6_net *sn);
 
 /* hook.c */
 int shim6_hook(struct shim6_net *sn);

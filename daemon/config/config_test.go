@@ -32,7 +32,7 @@ socket_group: net
 state: /run/x/state.json
 send_timeout: 12500ms
 teardown: 0s
-heuristic: eui64
+heuristic: default+eui64
 tcp_kick: false
 gso: whole
 mark_mask: 0xff00
@@ -50,7 +50,7 @@ limits:
   error_rate: 1000000
 `, &Config{
 			Keys: "/srv/keys", Socket: "/run/x/y.sock", SocketGroup: "net", State: "/run/x/state.json",
-			SendTimeout: 12500 * time.Millisecond, Heuristic: "eui64", GSO: GSOWhole, MarkMask: 0xff00,
+			SendTimeout: 12500 * time.Millisecond, Heuristic: "default+eui64", GSO: GSOWhole, MarkMask: 0xff00,
 			Interfaces: []string{"eth0", "wlan*"}, Log: Log{"debug", "json"}, Limits: Limits{7, 8, 9, 10, 11, 12, 1000000},
 		}},
 		"bounds of the Send Timeout, least": {"send_timeout: 100ms", with(func(c *Config) { c.SendTimeout = 100 * time.Millisecond })},
@@ -99,8 +99,8 @@ func TestParseErrors(t *testing.T) {
 		"fraction":               {"limits: {contexts: 1.5}", `f.yaml:1: limits.contexts: "1.5" is not a whole number`},
 		"number too small":       {"limits: {contexts: 0}", `f.yaml:1: limits.contexts: 0 is out of range: 1 to 1000000`},
 		"huge number":            {"limits: {contexts: 99999999999999999999}", `f.yaml:1: limits.contexts: "99999999999999999999" is not a whole number`},
-		"long heuristic":         {"heuristic: sixteen-octets-x", `f.yaml:1: heuristic: "sixteen-octets-x" is not the name of a heuristic: 1 to 15 printable characters`},
-		"heuristic with a space": {"heuristic: a b", `f.yaml:1: heuristic: "a b" is not the name of a heuristic: 1 to 15 printable characters`},
+		"long heuristic":         {"heuristic: " + strings.Repeat("x", 128), `f.yaml:1: heuristic: "` + strings.Repeat("x", 128) + `" is not the name of a heuristic: 1 to 127 printable characters`},
+		"heuristic with a space": {"heuristic: a b", `f.yaml:1: heuristic: "a b" is not the name of a heuristic: 1 to 127 printable characters`},
 		"bad pattern":            {"interfaces: ['eth[']", `f.yaml:1: interfaces: "eth[" is not an interface name or pattern`},
 		"empty pattern":          {"interfaces: ['']", `f.yaml:1: interfaces: "" is not an interface name or pattern`},
 		"list in a list":         {"interfaces: [[a]]", `f.yaml:1: interfaces: a single value is needed, not a list`},

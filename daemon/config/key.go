@@ -203,8 +203,8 @@ func oneOf[T ~string](to *T, allowed ...T) func(*yaml.Node) error {
 	}
 }
 
-// heuristicMax is the longest name that the kernel module takes.
-const heuristicMax = 15
+// heuristicMax is the longest list of names, joined by plus signs, that the kernel module takes.
+const heuristicMax = 127
 
 func heuristic(to *string) func(*yaml.Node) error {
 	return func(n *yaml.Node) error {

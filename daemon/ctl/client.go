@@ -84,15 +84,17 @@ func (c *Client) Probe(ctx context.Context, tag uint64) error {
 
 // Set changes timeouts of the context with the local tag.
 func (c *Client) Set(ctx context.Context, tag uint64, t Timeouts) error {
-	b, err := json.Marshal(t)
-	if err != nil {
-		return err
-	}
-	body, err := c.send(ctx, http.MethodPost, "/v1/contexts/"+FormatTag(tag)+"/set", bytes.NewReader(b))
-	if err != nil {
-		return err
-	}
-	return body.Close()
+	return c.post(ctx, "/v1/contexts/"+FormatTag(tag)+"/set", t)
+}
+
+// Heuristics lists the heuristics that the kernel knows, those in use first and in the order in which they are asked.
+func (c *Client) Heuristics(ctx context.Context) ([]Heuristic, error) {
+	return call[[]Heuristic](ctx, c, http.MethodGet, "/v1/heuristics")
+}
+
+// ChangeHeuristics chooses heuristics, or sets their parameters.
+func (c *Client) ChangeHeuristics(ctx context.Context, change HeuristicChange) error {
+	return c.post(ctx, "/v1/heuristics", change)
 }
 
 // Flush drops every context and returns how many there were.
@@ -146,6 +148,19 @@ func call[T any](ctx context.Context, c *Client, method, path string) (v T, err 
 		return v, fmt.Errorf("answer of shim6d: %w", err)
 	}
 	return v, nil
+}
+
+// post sends v as JSON.
+func (c *Client) post(ctx context.Context, path string, v any) error {
+	b, err := json.Marshal(v)
+	if err != nil {
+		return err
+	}
+	body, err := c.send(ctx, http.MethodPost, path, bytes.NewReader(b))
+	if err != nil {
+		return err
+	}
+	return body.Close()
 }
 
 func (c *Client) do(ctx context.Context, method, path string) (io.ReadCloser, error) {

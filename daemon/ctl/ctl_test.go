@@ -29,7 +29,20 @@ type memory struct {
 	contexts []Context
 	probed   []uint64
 	set      []Timeouts
+	changes  []HeuristicChange
 	err      error
+}
+
+func (m *memory) Heuristics(context.Context) ([]Heuristic, error) {
+	return []Heuristic{sampleHeuristic}, m.err
+}
+func (m *memory) ChangeHeuristics(_ context.Context, c HeuristicChange) error {
+	m.changes = append(m.changes, c)
+	return m.err
+}
+
+var sampleHeuristic = Heuristic{
+	Name: "limit", Used: true, Vetoes: 3, Params: []HeuristicParam{{Name: "contexts", Value: 7, Initial: 1024, Max: 1<<64 - 1}},
 }
 
 func (m *memory) Status(context.Context) (Status, error) {
@@ -126,6 +139,11 @@ func TestRequests(t *testing.T) {
 	check("contexts", list, []Context{sample()}, err)
 	one, err := c.Context(ctx, 0x112233445566)
 	check("context", one, sample(), err)
+	heuristics, err := c.Heuristics(ctx)
+	check("heuristics", heuristics, []Heuristic{sampleHeuristic}, err)
+	change := HeuristicChange{Use: "default+limit", Params: map[string]uint64{"limit.contexts": 1<<64 - 1}}
+	err = c.ChangeHeuristics(ctx, change)
+	check("change of heuristics", m.changes, []HeuristicChange{change}, err)
 	locators, err := c.Locators(ctx)
 	check("locators", locators, []Locator{{Addr: addrA, Link: "eth0", Carrier: true, Proof: "CGA", KeyID: "k"}}, err)
 	stats, err := c.Stats(ctx)

@@ -29,6 +29,9 @@ type Backend interface {
 	Contexts(context.Context) ([]Context, error)
 	Locators(context.Context) ([]Locator, error)
 	Stats(context.Context) (Stats, error)
+	Heuristics(context.Context) ([]Heuristic, error)
+	// ChangeHeuristics returns an Error of status 400 for what does not exist or is out of range.
+	ChangeHeuristics(context.Context, HeuristicChange) error
 	// DeleteContext and ProbeContext return ErrNoContext for a tag of no context.
 	DeleteContext(ctx context.Context, tag uint64) error
 	ProbeContext(ctx context.Context, tag uint64) error
@@ -54,18 +57,28 @@ func NewServer(b Backend, e *Events, log *slog.Logger) *Server {
 	mux.HandleFunc("GET /v1/contexts/{tag}", s.context)
 	mux.HandleFunc("GET /v1/locators", get(b.Locators))
 	mux.HandleFunc("GET /v1/stats", get(b.Stats))
+	mux.HandleFunc("GET /v1/heuristics", get(b.Heuristics))
 	mux.HandleFunc("GET /v1/events", s.stream)
 	mux.HandleFunc("POST /v1/contexts/{tag}/delete", onTag(b.DeleteContext))
 	mux.HandleFunc("POST /v1/contexts/{tag}/probe", onTag(b.ProbeContext))
 	mux.HandleFunc("POST /v1/contexts/{tag}/set", func(w http.ResponseWriter, r *http.Request) {
-		var t Timeouts
-		d := json.NewDecoder(r.Body)
-		d.DisallowUnknownFields()
-		if err := d.Decode(&t); err != nil {
-			fail(w, &Error{http.StatusBadRequest, "timeouts: " + err.Error(), ""})
+		t, err := content[Timeouts](r)
+		if err != nil {
+			fail(w, err)
 			return
 		}
 		onTag(func(ctx context.Context, tag uint64) error { return b.SetContext(ctx, tag, t) })(w, r)
+	})
+	mux.HandleFunc("POST /v1/heuristics", func(w http.ResponseWriter, r *http.Request) {
+		change, err := content[HeuristicChange](r)
+		if err == nil {
+			err = b.ChangeHeuristics(r.Context(), change)
+		}
+		if err != nil {
+			fail(w, err)
+			return
+		}
+		reply(w, http.StatusOK, Done{})
 	})
 	mux.HandleFunc("POST /v1/flush", get(func(ctx context.Context) (Done, error) {
 		n, err := b.Flush(ctx)
@@ -113,6 +126,16 @@ func guard(next http.Handler) http.Handler {
 		r.Body = http.MaxBytesReader(w, r.Body, maxBody)
 		next.ServeHTTP(w, r)
 	})
+}
+
+// content reads the JSON of a request.
+func content[T any](r *http.Request) (v T, err error) {
+	d := json.NewDecoder(r.Body)
+	d.DisallowUnknownFields()
+	if err := d.Decode(&v); err != nil {
+		return v, &Error{http.StatusBadRequest, "content: " + err.Error(), ""}
+	}
+	return v, nil
 }
 
 // get answers with what fn returns.

@@ -7,10 +7,12 @@
 //	GET  /v1/contexts/{tag}          Context
 //	GET  /v1/locators                array of Locator
 //	GET  /v1/stats                   Stats
+//	GET  /v1/heuristics              array of Heuristic
 //	GET  /v1/events                  one Event per line, without end
 //	POST /v1/contexts/{tag}/delete   Done
 //	POST /v1/contexts/{tag}/probe    Done
 //	POST /v1/contexts/{tag}/set      Timeouts -> Done
+//	POST /v1/heuristics              HeuristicChange -> Done
 //	POST /v1/flush                   Done
 //
 // A tag is the local context tag in 12 hexadecimal digits. What fails is answered with an HTTP status from 400 on and an
@@ -118,6 +120,31 @@ type Stats struct {
 	Kernel map[string]uint64 `json:"kernel"` // of the network namespace
 	Engine map[string]uint64 `json:"engine"` // of the protocol: what was refused, by reason
 	Daemon map[string]uint64 `json:"daemon"` // of the process
+}
+
+// A Heuristic decides which flows get a context.
+type Heuristic struct {
+	Name     string           `json:"name"`
+	Used     bool             `json:"used"`     // in this network namespace; what follows is zero otherwise
+	Refusals uint64           `json:"refusals"` // packets whose flow it did not want followed
+	Triggers uint64           `json:"triggers"` // how often it was the first to want a context
+	Vetoes   uint64           `json:"vetoes"`   // how often it was the first to forbid one
+	Params   []HeuristicParam `json:"params"`
+}
+
+// A HeuristicParam is a number that a heuristic can be told.
+type HeuristicParam struct {
+	Name    string `json:"name"`
+	Value   uint64 `json:"value"`
+	Initial uint64 `json:"initial"`
+	Min     uint64 `json:"min"`
+	Max     uint64 `json:"max"`
+}
+
+// A HeuristicChange says what to change: first the heuristics in use, then their parameters.
+type HeuristicChange struct {
+	Use    string            `json:"use,omitempty"`    // names joined by plus signs; empty: as they are
+	Params map[string]uint64 `json:"params,omitempty"` // values by HEURISTIC.PARAMETER
 }
 
 // An Event is one line of the event stream. Which members are there depends on Event, the message that is logged too:

@@ -63,6 +63,8 @@ var kinds = [attrCount]kind{
 	attrGSOMode:             kindU8,
 	attrMarkMask:            kindU32,
 	attrStats:               kindNested,
+	attrStack:               kindNested,
+	attrParam:               kindNested,
 }
 
 // maxNames bounds the heuristics that are read from one message.
@@ -79,6 +81,8 @@ type message struct {
 	locators []netip.Addr
 	names    []string // attrHeuristics
 	stats    Stats
+	stack    []Heuristic // attrStack
+	param    Param       // attrParam
 }
 
 func (m *message) has(a int) bool { return m.present&(1<<a) != 0 }
@@ -157,7 +161,7 @@ func (m *message) marshal() ([]byte, error) {
 				return nil, err
 			}
 		case kindString:
-			if err := putName(ae, t, m.str); err != nil {
+			if err := putName(ae, t, m.str, stackNameMax); err != nil {
 				return nil, err
 			}
 		case kindNested:
@@ -193,7 +197,7 @@ func (m *message) marshalNested(a int, ne *netlink.AttributeEncoder) error {
 		}
 	case attrHeuristics:
 		for _, n := range m.names {
-			if err := putName(ne, attrHeuristic, n); err != nil {
+			if err := putName(ne, attrHeuristic, n, heuristicNameMax); err != nil {
 				return err
 			}
 		}
@@ -203,6 +207,12 @@ func (m *message) marshalNested(a int, ne *netlink.AttributeEncoder) error {
 				ne.Uint64(uint16(s), v)
 			}
 		}
+	case attrStack:
+		for _, h := range m.stack {
+			ne.Nested(attrUse, h.marshal)
+		}
+	case attrParam:
+		return m.param.marshal(ne)
 	}
 	return nil
 }
@@ -216,17 +226,18 @@ func putAddr(ae *netlink.AttributeEncoder, t uint16, a netip.Addr) error {
 	return nil
 }
 
-func putName(ae *netlink.AttributeEncoder, t uint16, s string) error {
-	if err := checkName(s); err != nil {
+func putName(ae *netlink.AttributeEncoder, t uint16, s string, size int) error {
+	if err := checkName(s, size); err != nil {
 		return fmt.Errorf("attribute %d: %w", t, err)
 	}
 	ae.String(t, s)
 	return nil
 }
 
-func checkName(s string) error {
-	if s == "" || len(s) >= heuristicNameMax || strings.ContainsRune(s, 0) {
-		return fmt.Errorf("%q is not a heuristic name: 1 to %d octets", s, heuristicNameMax-1)
+// checkName wants what fits size octets with its terminating zero.
+func checkName(s string, size int) error {
+	if s == "" || len(s) >= size || strings.ContainsRune(s, 0) {
+		return fmt.Errorf("%q is not a heuristic name: 1 to %d octets", s, size-1)
 	}
 	return nil
 }
@@ -261,7 +272,7 @@ func (m *message) unmarshalOne(a int, v []byte) (err error) {
 	case kindAddr:
 		m.addr[a], err = address(v)
 	case kindString:
-		m.str, err = name(v)
+		m.str, err = name(v, stackNameMax)
 	case kindNested:
 		return m.unmarshalNested(a, v)
 	case kindNone:
@@ -269,7 +280,7 @@ func (m *message) unmarshalOne(a int, v []byte) (err error) {
 	return err
 }
 
-func (m *message) unmarshalNested(a int, b []byte) error {
+func (m *message) unmarshalNested(a int, b []byte) (err error) {
 	switch a {
 	case attrPaths:
 		m.paths = nil
@@ -288,10 +299,20 @@ func (m *message) unmarshalNested(a int, b []byte) error {
 	case attrHeuristics:
 		m.names = nil
 		return list(b, attrHeuristic, maxNames, func(v []byte) error {
-			n, err := name(v)
+			n, err := name(v, heuristicNameMax)
 			m.names = append(m.names, n)
 			return err
 		})
+	case attrStack:
+		m.stack = nil
+		return list(b, attrUse, stackMax, func(v []byte) error {
+			h, err := heuristic(v)
+			m.stack = append(m.stack, h)
+			return err
+		})
+	case attrParam:
+		m.param, err = param(b)
+		return err
 	default: // attrStats
 		m.stats = make(Stats)
 		return each(b, func(t uint16, v []byte) error {
@@ -377,7 +398,7 @@ func address(v []byte) (netip.Addr, error) {
 	return a, nil
 }
 
-func name(v []byte) (string, error) {
+func name(v []byte, size int) (string, error) {
 	s := strings.TrimSuffix(string(v), "\x00")
-	return s, checkName(s)
+	return s, checkName(s, size)
 }

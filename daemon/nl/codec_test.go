@@ -46,6 +46,11 @@ func full() *message {
 	m.paths = []Path{{ulidA, ulidB}, {locA, locB}}
 	m.locators = []netip.Addr{ulidA, locA}
 	m.stats = Stats{StatTxRewritten: 1, StatEventsLost: math.MaxUint64}
+	m.stack = []Heuristic{
+		{Name: "default", Refusals: 1, Triggers: 2, Vetoes: 3, Params: []Param{{"bytes", 4096, 2048, 0, math.MaxUint64}, {"age_ms", 0, 60000, 0, 1 << 32}}},
+		{Name: "eui64", Refusals: math.MaxUint64},
+	}
+	m.param = Param{Name: "bytes", Value: 4096}
 	return m
 }
 
@@ -124,7 +129,7 @@ func TestMarshalRefuses(t *testing.T) {
 		"33 locators":        {(&Context{LocatorsLocal: make([]netip.Addr, 33)}).message(), "33 local locators, at most 32"},
 		"invalid locator":    {(&Context{LocatorsLocal: make([]netip.Addr, 1)}).message(), "is not an IPv6 address"},
 		"timeout of 50 days": {(&Context{SendTimeout: 50 * 24 * time.Hour}).message(), "does not fit 32 bits"},
-		"long heuristic":     {(&Settings{Heuristic: ptr("sixteen-octets-x")}).message(), "is not a heuristic name"},
+		"long heuristic":     {(&Settings{Heuristic: ptr(strings.Repeat("x", 128))}).message(), "is not a heuristic name"},
 		"empty heuristic":    {(&Settings{Heuristic: ptr("")}).message(), "is not a heuristic name"},
 		"zero in heuristic":  {(&Settings{Heuristic: ptr("a\x00b")}).message(), "is not a heuristic name"},
 	} {

@@ -17,6 +17,9 @@ const (
 	MaxLocators = 32
 
 	heuristicNameMax = 16 // with the terminating zero
+	stackMax         = 8  // heuristics that act together
+	stackNameMax     = stackMax * heuristicNameMax
+	paramsMax        = 4 // parameters of a heuristic
 	tagBits          = 47
 )
 
@@ -40,6 +43,8 @@ const (
 	cmdEvUnknownTag
 	cmdEvCtxGone
 	cmdEvTCPKick
+	cmdHeurGet
+	cmdHeurSet
 )
 
 // Attributes.
@@ -83,6 +88,9 @@ const (
 	attrGSOMode
 	attrMarkMask
 	attrStats
+	attrStack
+	attrUse
+	attrParam
 
 	attrCount
 )
@@ -92,6 +100,28 @@ const (
 	pathAttrUnspec = iota
 	pathAttrLocal
 	pathAttrPeer
+)
+
+// Attributes inside attrUse.
+const (
+	useAttrUnspec = iota
+	useAttrPad
+	useAttrName
+	useAttrRefusals
+	useAttrTriggers
+	useAttrVetoes
+	useAttrParam
+)
+
+// Attributes inside attrParam and useAttrParam.
+const (
+	paramAttrUnspec = iota
+	paramAttrPad
+	paramAttrName
+	paramAttrValue
+	paramAttrInitial
+	paramAttrMin
+	paramAttrMaxValue
 )
 
 // A ReapState is a REAP state as RFC 5534 section 5.2 numbers it.

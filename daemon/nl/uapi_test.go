@@ -22,7 +22,8 @@ var goNumbers = map[string]int{
 	"SHIM6_CMD_STATS_GET": cmdStatsGet, "SHIM6_CMD_CAND_GET": cmdCandGet, "SHIM6_CMD_EV_TRIGGER": cmdEvTrigger,
 	"SHIM6_CMD_EV_SEND_TIMEOUT": cmdEvSendTimeout, "SHIM6_CMD_EV_KEEPALIVE_DUE": cmdEvKeepaliveDue,
 	"SHIM6_CMD_EV_PAYLOAD_SEEN": cmdEvPayloadSeen, "SHIM6_CMD_EV_UNKNOWN_TAG": cmdEvUnknownTag,
-	"SHIM6_CMD_EV_CTX_GONE": cmdEvCtxGone, "SHIM6_CMD_EV_TCP_KICK": cmdEvTCPKick,
+	"SHIM6_CMD_EV_CTX_GONE": cmdEvCtxGone, "SHIM6_CMD_EV_TCP_KICK": cmdEvTCPKick, "SHIM6_CMD_HEUR_GET": cmdHeurGet,
+	"SHIM6_CMD_HEUR_SET": cmdHeurSet,
 
 	"SHIM6_A_UNSPEC": attrUnspec, "SHIM6_A_PAD": attrPad, "SHIM6_A_ULID_LOCAL": attrULIDLocal,
 	"SHIM6_A_ULID_PEER": attrULIDPeer, "SHIM6_A_FII": attrFII, "SHIM6_A_TAG_LOCAL": attrTagLocal,
@@ -38,7 +39,16 @@ var goNumbers = map[string]int{
 	"SHIM6_A_LOCATOR_DST": attrLocatorDst, "SHIM6_A_TAG": attrTag, "SHIM6_A_SOCKETS": attrSockets,
 	"SHIM6_A_TIME_NS": attrTimeNS, "SHIM6_A_ENABLED": attrEnabled, "SHIM6_A_HEURISTIC": attrHeuristic,
 	"SHIM6_A_HEURISTICS": attrHeuristics, "SHIM6_A_TCP_KICK": attrTCPKick, "SHIM6_A_GSO_MODE": attrGSOMode,
-	"SHIM6_A_MARK_MASK": attrMarkMask, "SHIM6_A_STATS": attrStats,
+	"SHIM6_A_MARK_MASK": attrMarkMask, "SHIM6_A_STATS": attrStats, "SHIM6_A_STACK": attrStack, "SHIM6_A_USE": attrUse,
+	"SHIM6_A_PARAM": attrParam,
+
+	"SHIM6_USE_A_UNSPEC": useAttrUnspec, "SHIM6_USE_A_PAD": useAttrPad, "SHIM6_USE_A_NAME": useAttrName,
+	"SHIM6_USE_A_REFUSALS": useAttrRefusals, "SHIM6_USE_A_TRIGGERS": useAttrTriggers, "SHIM6_USE_A_VETOES": useAttrVetoes,
+	"SHIM6_USE_A_PARAM": useAttrParam,
+
+	"SHIM6_PARAM_A_UNSPEC": paramAttrUnspec, "SHIM6_PARAM_A_PAD": paramAttrPad, "SHIM6_PARAM_A_NAME": paramAttrName,
+	"SHIM6_PARAM_A_VALUE": paramAttrValue, "SHIM6_PARAM_A_INITIAL": paramAttrInitial, "SHIM6_PARAM_A_MIN": paramAttrMin,
+	"SHIM6_PARAM_A_MAX_VALUE": paramAttrMaxValue,
 
 	"SHIM6_PATH_A_UNSPEC": pathAttrUnspec, "SHIM6_PATH_A_LOCAL": pathAttrLocal, "SHIM6_PATH_A_PEER": pathAttrPeer,
 
@@ -53,7 +63,8 @@ var goNumbers = map[string]int{
 	"SHIM6_STAT_UNSPEC": int(statUnspec),
 
 	"SHIM6_GENL_VERSION": familyVersion, "SHIM6_MAX_PATHS": MaxPaths, "SHIM6_MAX_LOCATORS": MaxLocators,
-	"SHIM6_HEURISTIC_NAME_MAX": heuristicNameMax, "SHIM6_TAG_BITS": tagBits,
+	"SHIM6_HEURISTIC_NAME_MAX": heuristicNameMax, "SHIM6_STACK_MAX": stackMax, "SHIM6_PARAMS_MAX": paramsMax,
+	"SHIM6_TAG_BITS": tagBits,
 }
 
 var (
@@ -154,8 +165,8 @@ func TestKindsAreThoseOfTheHeader(t *testing.T) {
 			continue
 		}
 		a := goNumbers["SHIM6_A_"+l[1]]
-		// These two only occur inside a nested attribute, where their place gives the kind.
-		if a == attrPath || a == attrLocator {
+		// These only occur inside a nested attribute, where their place gives the kind.
+		if a == attrPath || a == attrLocator || a == attrUse {
 			want = kindNone
 		}
 		if kinds[a] != want {

@@ -152,6 +152,16 @@ func (m *module) Settings() (nl.Settings, error) {
 
 func (m *module) Stats() (nl.Stats, error) { return nl.Stats{nl.StatTCPKicks: 4}, m.fail["stats"] }
 
+func (m *module) Stack() ([]nl.Heuristic, error) {
+	return []nl.Heuristic{{Name: "default", Triggers: 3, Params: []nl.Param{{Name: "bytes", Value: 2048, Initial: 2048, Max: 1 << 32}}}}, m.fail["stack"]
+}
+
+func (m *module) SetParam(heuristic, param string, value uint64) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.call("param %s.%s %d", heuristic, param, value)
+}
+
 func (m *module) Loaded() error {
 	m.mu.Lock()
 	defer m.mu.Unlock()

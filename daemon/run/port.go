@@ -23,6 +23,8 @@ type Kernel interface {
 	SetSettings(nl.Settings) error
 	Settings() (nl.Settings, error)
 	Stats() (nl.Stats, error)
+	Stack() ([]nl.Heuristic, error)
+	SetParam(heuristic, param string, value uint64) error
 	Loaded() error
 }
 

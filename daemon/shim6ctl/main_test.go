@@ -33,13 +33,18 @@ var (
 
 // A daemon answers like shim6d from two fixed contexts.
 type daemon struct {
-	contexts []ctl.Context
-	events   *ctl.Events
+	heuristics []ctl.Heuristic
+	contexts   []ctl.Context
+	events     *ctl.Events
 }
 
 func newDaemon() *daemon {
 	since := time.Now().Add(-90 * time.Minute)
-	return &daemon{events: new(ctl.Events), contexts: []ctl.Context{
+	heuristics := []ctl.Heuristic{
+		{Name: "default", Used: true, Triggers: 12, Refusals: 3, Vetoes: 1, Params: []ctl.HeuristicParam{{Name: "bytes", Value: 4096, Initial: 2048, Max: 1<<64 - 1}}},
+		{Name: "none"}, {Name: "eui64"},
+	}
+	return &daemon{events: new(ctl.Events), heuristics: heuristics, contexts: []ctl.Context{
 		{
 			Tag: "112233445566", TagPeer: "010203040506", ULIDLocal: ulidA, ULIDPeer: ulidB, FII: 7, State: "ESTABLISHED",
 			Since: since, Current: ctl.Pair{Local: locA, Peer: ulidB}, GenerationLocal: 5, GenerationPeer: 6,
@@ -75,6 +80,21 @@ func (d *daemon) Locators(context.Context) ([]ctl.Locator, error) {
 		{Addr: ulidA, Link: "eth0", Carrier: true, Proof: "CGA", KeyID: "host"},
 		{Addr: locA, Link: "wlan0", Deprecated: true, Temporary: true},
 	}, nil
+}
+
+func (d *daemon) Heuristics(context.Context) ([]ctl.Heuristic, error) { return d.heuristics, nil }
+
+func (d *daemon) ChangeHeuristics(_ context.Context, change ctl.HeuristicChange) error {
+	if change.Use != "" {
+		d.heuristics[0].Name = change.Use
+	}
+	for name, value := range change.Params {
+		if name != "default.bytes" {
+			return &ctl.Error{Status: 400, Message: name + " is not known", Hint: "list them and their parameters: shim6ctl heuristics"}
+		}
+		d.heuristics[0].Params[0].Value = value
+	}
+	return nil
 }
 
 func (d *daemon) Stats(context.Context) (ctl.Stats, error) {
@@ -237,8 +257,8 @@ func TestManual(t *testing.T) {
 	e := &env{stdout: new(bytes.Buffer), stderr: new(bytes.Buffer), now: time.Now}
 	root := e.command()
 	root.InitDefaultHelpFlag()
-	if n := len(root.Commands()); n != 9 {
-		t.Errorf("%d commands, want 9", n)
+	if n := len(root.Commands()); n != 12 {
+		t.Errorf("%d commands, want 12", n)
 	}
 	for _, c := range append(root.Commands(), root) {
 		if c != root && !strings.Contains(manual, "\n.It Cm "+c.Name()) {

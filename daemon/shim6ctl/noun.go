@@ -43,6 +43,12 @@ func (e *env) nouns() []*cobra.Command {
 			},
 		},
 		{
+			Use: "heuristics", Short: "show which heuristics choose the flows that get a context", Args: cobra.NoArgs,
+			RunE: func(cmd *cobra.Command, _ []string) error {
+				return show(e, cmd.Context(), (*ctl.Client).Heuristics, e.printHeuristics)
+			},
+		},
+		{
 			Use: "stats", Short: "show the counters", Args: cobra.NoArgs,
 			RunE: func(cmd *cobra.Command, _ []string) error {
 				return show(e, cmd.Context(), (*ctl.Client).Stats, e.printStats)

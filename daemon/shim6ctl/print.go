@@ -40,6 +40,27 @@ func (e *env) printStatus(s ctl.Status) {
 	e.row("", "monitors", fmt.Sprint(s.Subscribers))
 }
 
+func (e *env) printHeuristics(list []ctl.Heuristic) {
+	var others []string
+	for _, h := range list {
+		if !h.Used {
+			others = append(others, h.Name)
+			continue
+		}
+		fmt.Fprintln(e.stdout, printable(h.Name))
+		if h.Name == "none" {
+			continue
+		}
+		e.row("  ", "decided", fmt.Sprintf("%d triggers, %d vetoes, %d packets not followed", h.Triggers, h.Vetoes, h.Refusals))
+		for _, p := range h.Params {
+			e.row("  ", p.Name, fmt.Sprintf("%d (at first %d; %d to %d)", p.Value, p.Initial, p.Min, p.Max))
+		}
+	}
+	if len(others) > 0 {
+		e.row("", "not in use", strings.Join(others, ", "))
+	}
+}
+
 func (e *env) printContexts(list []ctl.Context) {
 	if len(list) == 0 {
 		fmt.Fprintln(e.stdout, "no contexts")

@@ -5,6 +5,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 
@@ -33,6 +34,17 @@ func (e *env) verbs() []*cobra.Command {
 			},
 		},
 		{
+			Use: "use HEURISTIC[+HEURISTIC...] [HEURISTIC.PARAMETER=NUMBER...]", Short: "choose the heuristics of the network namespace",
+			Args: cobra.MinimumNArgs(1),
+			RunE: func(cmd *cobra.Command, args []string) error {
+				return e.changeHeuristics(cmd.Context(), args[0], args[1:])
+			},
+		},
+		{
+			Use: "tune HEURISTIC.PARAMETER=NUMBER...", Short: "set parameters of heuristics in use", Args: cobra.MinimumNArgs(1),
+			RunE: func(cmd *cobra.Command, args []string) error { return e.changeHeuristics(cmd.Context(), "", args) },
+		},
+		{
 			Use: "flush", Short: "drop every context", Args: cobra.NoArgs,
 			RunE: func(cmd *cobra.Command, _ []string) error {
 				return e.client(func(c *ctl.Client) error {
@@ -58,6 +70,21 @@ func (e *env) onTag(use, short string, act func(*ctl.Client, context.Context, ui
 			return e.client(func(c *ctl.Client) error { return act(c, cmd.Context(), tag) })
 		},
 	}
+}
+
+// changeHeuristics reads parameters such as limit.contexts=100, and sends them with the choice, if any.
+func (e *env) changeHeuristics(ctx context.Context, use string, params []string) error {
+	change := ctl.HeuristicChange{Use: use, Params: make(map[string]uint64)}
+	for _, s := range params {
+		name, value, _ := strings.Cut(s, "=")
+		heuristic, param, _ := strings.Cut(name, ".")
+		n, err := strconv.ParseUint(value, 10, 64)
+		if heuristic == "" || param == "" || err != nil {
+			return fmt.Errorf("%q is not HEURISTIC.PARAMETER=NUMBER, such as limit.contexts=100", s)
+		}
+		change.Params[name] = n
+	}
+	return e.client(func(c *ctl.Client) error { return c.ChangeHeuristics(ctx, change) })
 }
 
 // timeouts reads settings such as send-timeout=3s and teardown=5m.

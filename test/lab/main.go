@@ -50,6 +50,7 @@ func command() *cobra.Command {
 	flags.StringSliceVar(&s.series, "kernel", []string{"6.12"}, "kernel series, one or more")
 	flags.DurationVar(&s.tsend, "tsend", 3*time.Second, "REAP Send Timeout of the daemons")
 	flags.DurationVar(&s.rtt, "rtt", 20*time.Millisecond, "round-trip time between the hosts")
+	flags.IntVar(&s.flood, "flood", 100000, "destinations of the flood in case heuristics")
 	flags.Uint64Var(&s.seed, "seed", 1, "seed of a run by the instruction clock")
 
 	run := &cobra.Command{
@@ -89,6 +90,7 @@ type settings struct {
 	series     []string
 	tsend, rtt time.Duration
 	seed       uint64
+	flood      int
 	jobs       int
 	brief      bool
 }

@@ -139,7 +139,7 @@ func tryCase(ctx context.Context, s *settings, series string, c cases.Case, out 
 	image := filepath.Join(work, fmt.Sprintf("%s-%s-%d.cpio", c.Name, series, os.Getpid()))
 	defer os.Remove(image)
 	job := &report.Job{
-		Case: c.Name, Series: series, Release: k.Release, TSend: s.tsend, RTT: s.rtt, FastTime: c.FastTime,
+		Case: c.Name, Series: series, Release: k.Release, TSend: s.tsend, RTT: s.rtt, Flood: s.flood, FastTime: c.FastTime,
 	}
 	if err := makeImage(image, s, k, job, c.Daemons); err != nil {
 		return err

@@ -20,6 +20,8 @@
  *   CFG_GET     -> the same, and HEURISTICS (names of the registered ones)
  *   STATS_GET   -> STATS: one nested u64 per enum shim6_stat
  *   CAND_GET    dump: ULID_LOCAL, ULID_PEER, BYTES, PACKETS, AGE_MS of each flow that has no context
+ *   HEUR_GET    -> STACK: the heuristics in use, what each has decided since it was chosen, and its parameters
+ *   HEUR_SET    HEURISTIC (one in use), PARAM with NAME and VALUE; ENOENT when there is none such, ERANGE
  *
  * A context in a reply (CTX_GET, and EV_CTX_GONE without PATHS):
  *
@@ -55,6 +57,9 @@
 #define SHIM6_MAX_PATHS		8
 #define SHIM6_MAX_LOCATORS	32
 #define SHIM6_HEURISTIC_NAME_MAX	16	/* with the terminating zero */
+#define SHIM6_STACK_MAX		8	/* heuristics that act together */
+#define SHIM6_STACK_NAME_MAX	(SHIM6_STACK_MAX * SHIM6_HEURISTIC_NAME_MAX)
+#define SHIM6_PARAMS_MAX	4	/* parameters of a heuristic */
 
 enum shim6_cmd {
 	SHIM6_CMD_UNSPEC,
@@ -75,6 +80,8 @@ enum shim6_cmd {
 	SHIM6_CMD_EV_UNKNOWN_TAG,
 	SHIM6_CMD_EV_CTX_GONE,
 	SHIM6_CMD_EV_TCP_KICK,
+	SHIM6_CMD_HEUR_GET,
+	SHIM6_CMD_HEUR_SET,
 
 	__SHIM6_CMD_MAX,
 	SHIM6_CMD_MAX = __SHIM6_CMD_MAX - 1
@@ -114,12 +121,15 @@ enum shim6_attr {
 	SHIM6_A_SOCKETS,		/* u32 */
 	SHIM6_A_TIME_NS,		/* u64 */
 	SHIM6_A_ENABLED,		/* u8: 1 hooks this namespace, as CTX_NEW does; 0 unhooks it, EBUSY while contexts live */
-	SHIM6_A_HEURISTIC,		/* string: the chosen one; "none" is built in */
+	SHIM6_A_HEURISTIC,		/* string: the chosen ones joined by "+", in the order of asking; "none" is built in */
 	SHIM6_A_HEURISTICS,		/* nested SHIM6_A_HEURISTIC */
 	SHIM6_A_TCP_KICK,		/* u8: 0 or 1, default 1 */
 	SHIM6_A_GSO_MODE,		/* u8, enum shim6_gso_mode */
 	SHIM6_A_MARK_MASK,		/* u32: path = paths[(mark & mask) mod count]; default 0 */
 	SHIM6_A_STATS,			/* nested u64 by enum shim6_stat */
+	SHIM6_A_STACK,			/* nested SHIM6_A_USE, in the order of asking */
+	SHIM6_A_USE,			/* nested enum shim6_use_attr */
+	SHIM6_A_PARAM,			/* nested enum shim6_param_attr */
 
 	__SHIM6_A_MAX,
 	SHIM6_A_MAX = __SHIM6_A_MAX - 1
@@ -132,6 +142,34 @@ enum shim6_path_attr {
 
 	__SHIM6_PATH_A_MAX,
 	SHIM6_PATH_A_MAX = __SHIM6_PATH_A_MAX - 1
+};
+
+/* A heuristic in use. */
+enum shim6_use_attr {
+	SHIM6_USE_A_UNSPEC,
+	SHIM6_USE_A_PAD,
+	SHIM6_USE_A_NAME,		/* string */
+	SHIM6_USE_A_REFUSALS,		/* u64: packets whose flow it did not want followed */
+	SHIM6_USE_A_TRIGGERS,		/* u64: it was the first that wanted a context */
+	SHIM6_USE_A_VETOES,		/* u64: it was the first that forbade one */
+	SHIM6_USE_A_PARAM,		/* nested enum shim6_param_attr, one for each parameter */
+
+	__SHIM6_USE_A_MAX,
+	SHIM6_USE_A_MAX = __SHIM6_USE_A_MAX - 1
+};
+
+/* A parameter of a heuristic. */
+enum shim6_param_attr {
+	SHIM6_PARAM_A_UNSPEC,
+	SHIM6_PARAM_A_PAD,
+	SHIM6_PARAM_A_NAME,		/* string */
+	SHIM6_PARAM_A_VALUE,		/* u64 */
+	SHIM6_PARAM_A_INITIAL,		/* u64 */
+	SHIM6_PARAM_A_MIN,		/* u64 */
+	SHIM6_PARAM_A_MAX_VALUE,	/* u64 */
+
+	__SHIM6_PARAM_A_MAX,
+	SHIM6_PARAM_A_MAX = __SHIM6_PARAM_A_MAX - 1
 };
 
 /* RFC 5534 section 5.2 numbers */

@@ -33,6 +33,7 @@ func All() []Case {
 	return []Case{
 		smoke,
 		malformedNetlink,
+		heuristicsCase,
 		unload,
 		badConfig,
 		establishment,

@@ -29,6 +29,8 @@ const (
 	EvUnknownTag
 	EvCtxGone
 	EvTCPKick
+	HeurGet
+	HeurSet
 	cmdEnd
 )
 
@@ -72,6 +74,9 @@ const (
 	GSOMode
 	MarkMask
 	Stats
+	Stack
+	Use
+	Param
 	attrEnd
 )
 
@@ -79,4 +84,22 @@ const (
 const (
 	PathLocal = iota + 1
 	PathPeer
+)
+
+// Attributes of a heuristic in use, enum shim6_use_attr.
+const (
+	UseName = iota + 2
+	UseRefusals
+	UseTriggers
+	UseVetoes
+	UseParam
+)
+
+// Attributes of a heuristic's parameter, enum shim6_param_attr.
+const (
+	ParamName = iota + 2
+	ParamValue
+	ParamInitial
+	ParamMin
+	ParamMaxValue
 )

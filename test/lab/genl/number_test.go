@@ -17,9 +17,15 @@ func TestNumbersAreThoseOfTheHeader(t *testing.T) {
 	}
 	commands := enumOf(t, string(raw), "shim6_cmd")
 	attrs := enumOf(t, string(raw), "shim6_attr")
+	for name, want := range enumOf(t, string(raw), "shim6_use_attr") {
+		attrs[name] = want
+	}
+	for name, want := range enumOf(t, string(raw), "shim6_param_attr") {
+		attrs[name] = want
+	}
 	for name, got := range map[string]int{
 		"SHIM6_CMD_CTX_NEW": CtxNew, "SHIM6_CMD_REAP_SET": ReapSet, "SHIM6_CMD_CAND_GET": CandGet,
-		"SHIM6_CMD_EV_TCP_KICK": EvTCPKick, "__SHIM6_CMD_MAX": cmdEnd,
+		"SHIM6_CMD_EV_TCP_KICK": EvTCPKick, "SHIM6_CMD_HEUR_SET": HeurSet, "__SHIM6_CMD_MAX": cmdEnd,
 	} {
 		if want, ok := commands[name]; !ok || got != want {
 			t.Errorf("%s = %d, header has %d", name, got, want)
@@ -27,7 +33,9 @@ func TestNumbersAreThoseOfTheHeader(t *testing.T) {
 	}
 	for name, got := range map[string]int{
 		"SHIM6_A_ULID_LOCAL": ULIDLocal, "SHIM6_A_LOCATORS_LOCAL": LocatorsLocal, "SHIM6_A_KEEPALIVE_LAST": KeepaliveLast,
-		"SHIM6_A_LOCATOR_SRC": LocatorSrc, "SHIM6_A_HEURISTICS": Heuristics, "SHIM6_A_STATS": Stats, "__SHIM6_A_MAX": attrEnd,
+		"SHIM6_A_LOCATOR_SRC": LocatorSrc, "SHIM6_A_HEURISTICS": Heuristics, "SHIM6_A_STATS": Stats, "SHIM6_USE_A_NAME": UseName,
+		"SHIM6_USE_A_PARAM": UseParam, "SHIM6_PARAM_A_NAME": ParamName, "SHIM6_PARAM_A_MAX_VALUE": ParamMaxValue,
+		"__SHIM6_A_MAX": attrEnd,
 	} {
 		if want, ok := attrs[name]; !ok || got != want {
 			t.Errorf("%s = %d, header has %d", name, got, want)

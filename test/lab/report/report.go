@@ -29,6 +29,7 @@ type Job struct {
 	Modules  []JobModule
 	TSend    time.Duration
 	RTT      time.Duration
+	Flood    int  // destinations that a flood goes to
 	FastTime bool // the clock jumps ahead while the guest is idle
 	Shell    bool
 	// A1, A2 and B1 are the hosts' CGAs, for which KeyDir has the keys; the zero addresses when the case runs no daemon.
