@@ -233,9 +233,18 @@ static unsigned int local_out(void *priv, struct sk_buff *skb, const struct nf_h
 	paths = rcu_dereference(ctx->paths);
 	shim6_note_tx(ctx, paths, skb);
 	path = shim6_path_select(sn, paths, skb->mark);
-	if (!path->rewrite)
-		return NF_ACCEPT;
-	return send_rewritten(sn, skb, paths->out, path, state);
+	if (path->rewrite)
+		return send_rewritten(sn, skb, paths->out, path, state);
+	/*
+	 * Nothing may leave with an address that is no longer ours. Its route may lead nowhere, too: TCP does not send again
+	 * what still waits there for a neighbour.
+	 */
+	if (READ_ONCE(ctx->ulid_gone)) {
+		shim6_count(sn, SHIM6_STAT_TX_NO_ROUTE);
+		kfree_skb(skb);
+		return NF_STOLEN;
+	}
+	return NF_ACCEPT;
 }
 
 /*
