@@ -57,7 +57,7 @@ func (e *Engine) relocate(now time.Time, c *context) {
 	e.reapDo(now, c, c.reap.ControlReceived(now))
 	current := c.reap.Current().Peer
 	switch {
-	case !c.Peer.HasVerified(current):
+	case !c.Peer.HasVerified(current), c.Peer.LeftOut(current):
 		e.reapDo(now, c, c.reap.Explore(now, "peer locator gone", false))
 	case c.Peer.Broken(current):
 		e.reapDo(now, c, c.reap.Suspect(now, "peer locator broken", false))

@@ -262,3 +262,17 @@ func TestSlowlyVerifiedUpdateIsOvertaken(t *testing.T) {
 		t.Errorf("generation %d, %+v", s.GenerationPeer, s.LocatorsPeer)
 	}
 }
+
+// RFC 5533 section 10.4: a list replaces the one before it. A ULID that the new one leaves out is kept as the last to be tried,
+// but payload that goes there looks for another way at once, however often the path has changed lately.
+func TestUpdateThatLeavesOutTheCurrentULID(t *testing.T) {
+	_, a, b := established(t, engine.Config{})
+	check := pick[engine.Verify](b.send(a.addr(1), b.addr(0), update(t, b, 11, a.addr(1))))
+	if len(check) != 1 {
+		t.Fatalf("%d verifications", len(check))
+	}
+	changed := pick[engine.ReapChanged](b.handle(verify(check[0])))
+	if len(changed) != 1 || changed[0].To != reap.Exploring || changed[0].Why != "peer locator gone" {
+		t.Errorf("%+v", changed)
+	}
+}

@@ -137,6 +137,17 @@ func (m *Machine) candidate(p Pair) bool {
 	return has(m.local, p.Local) && has(m.peer, p.Peer)
 }
 
+// avoidable tells whether there is a better pair than this one: it is no candidate, or to be avoided while another is not.
+func (m *Machine) avoidable(p Pair) bool {
+	avoided := func(cs []Candidate, a netip.Addr) bool {
+		i := slices.IndexFunc(cs, func(c Candidate) bool { return c.Addr == a })
+		return cs[i].Avoid
+	}
+	good := func(c Candidate) bool { return !c.Avoid }
+	return !m.candidate(p) || (avoided(m.local, p.Local) || avoided(m.peer, p.Peer)) &&
+		slices.ContainsFunc(m.local, good) && slices.ContainsFunc(m.peer, good)
+}
+
 // pairSet holds every pair that may be probed.
 func (m *Machine) pairSet() map[Pair]bool {
 	if m.state == Operational {

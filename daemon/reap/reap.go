@@ -235,10 +235,11 @@ func (m *Machine) Probe(now time.Time, pair Pair, p *wire.Probe) []Action {
 	case InboundOk:
 		m.peerHears(now, pair, p.Received, why)
 	case Operational:
-		if answered := m.answered(p.Received); m.state != Operational {
+		answered := m.answered(p.Received)
+		if m.state != Operational {
 			m.selectPair(now, answered)
 		}
-		if m.astray(why) {
+		if m.astray(answered, why) {
 			break
 		}
 		m.operational(now, why)
@@ -249,9 +250,9 @@ func (m *Machine) Probe(now time.Time, pair Pair, p *wire.Probe) []Action {
 }
 
 // astray goes on exploring where the peer hears something of us, but it is not known on which pair, and the current one is
-// no candidate: the answer may be to what was sent before the current locator went.
-func (m *Machine) astray(why string) bool {
-	if m.state == Operational || m.candidate(m.current) {
+// no candidate or one to avoid: the answer may be to what was sent before the current locator went.
+func (m *Machine) astray(answered []Pair, why string) bool {
+	if m.state == Operational || len(answered) > 0 || !m.avoidable(m.current) {
 		return false
 	}
 	if m.state == Exploring {
@@ -282,7 +283,9 @@ func (m *Machine) peerExplores(now time.Time, pair Pair, why string) {
 func (m *Machine) peerHears(now time.Time, pair Pair, reports []wire.ProbeReport, why string) {
 	answered := m.answered(reports)
 	m.selectPair(now, answered)
-	if m.astray(why) {
+	if m.astray(answered, why) {
+		// What the peer does not know either is which pairs work: it waits for this.
+		m.probe(now, m.reply(pair))
 		return
 	}
 	m.operational(now, why)

@@ -206,3 +206,35 @@ func TestReportOfAGoneAddressMovesNothing(t *testing.T) {
 		t.Errorf("path %s: %q", pairName(b.Current()), got)
 	}
 }
+
+// RFC 5534 section 6.8 has the current pair go on when the peer hears something. Where the peer has said that it left the current
+// locator and does not say what it hears, that pair is the wrong one, and the peer is told at once which pairs it could be.
+func TestPeerHearsSomethingWhileTheCurrentLocatorIsToBeAvoided(t *testing.T) {
+	for name, peer := range map[string][]reap.Candidate{
+		"gone":    addrs(b2),
+		"avoided": append(addrs(b2), reap.Candidate{Addr: b1, Avoid: true}),
+	} {
+		b := in(reap.InboundOk)
+		b.took(b.SetCandidates(b.now, addrs(a1, a2), peer))
+		sent := len(b.probes)
+		b.probe(other, reap.InboundOk)
+		if b.State() != reap.InboundOk || b.Current() != first {
+			t.Errorf("%s: %v on %s", name, b.State(), pairName(b.Current()))
+		}
+		if len(b.probes) != sent+1 || b.lastPair() != other || len(b.probes[sent].Received) == 0 {
+			t.Errorf("%s: the peer was sent %d probes, the last on %s", name, len(b.probes)-sent, pairName(b.lastPair()))
+			continue
+		}
+		b.probe(other, reap.Operational, b.lastReport())
+		if b.State() != reap.Operational || b.Current() != other {
+			t.Errorf("%s: %v on %s in the end", name, b.State(), pairName(b.Current()))
+		}
+	}
+	// When there is nothing else, it stays.
+	b := in(reap.InboundOk)
+	b.took(b.SetCandidates(b.now, addrs(a1), []reap.Candidate{{Addr: b1, Avoid: true}}))
+	b.probe(first, reap.InboundOk)
+	if b.State() != reap.Operational || b.Current() != first {
+		t.Errorf("%v on %s", b.State(), pairName(b.Current()))
+	}
+}

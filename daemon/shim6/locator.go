@@ -87,6 +87,12 @@ func (s LocatorSet) listed() (n int) {
 	return n
 }
 
+// LeftOut tells whether an address, of a ULID, is in the set though the list does not name it.
+func (s LocatorSet) LeftOut(a netip.Addr) bool {
+	i := s.find(a)
+	return i >= 0 && s.Locators[i].Method == 0 && s.listed() > 0
+}
+
 func (s LocatorSet) find(a netip.Addr) int {
 	return slices.IndexFunc(s.Locators, func(l Locator) bool { return l.Addr == a })
 }
