@@ -24,7 +24,12 @@ func (l *Loop) start() error {
 		return err
 	}
 	l.refresh()
-	return l.adopt()
+	if err := l.adopt(); err != nil {
+		return err
+	}
+	l.sources.adopted = true
+	l.keepSources(true)
+	return nil
 }
 
 func (l *Loop) setSettings() error {

@@ -70,6 +70,7 @@ func (l *Loop) program(a engine.ProgramContext) {
 	if h == nil {
 		h = new(held)
 		l.held[a.TagLocal] = h
+		l.sources.stale = true
 	}
 	h.ulids = a.ULIDs
 	c := kernelContext(a)
@@ -106,6 +107,7 @@ func kernelContext(a engine.ProgramContext) nl.Context {
 func (l *Loop) remove(tag wire.ContextTag) {
 	h := l.held[tag]
 	delete(l.held, tag)
+	l.sources.stale = true
 	l.changed()
 	if h == nil || !h.inKernel {
 		return

@@ -380,7 +380,7 @@ func (k *keys) addr(t *testing.T, prefix string) netip.Addr {
 
 func address(a netip.Addr, link string) rtnl.Address {
 	return rtnl.Address{
-		Prefix: netip.PrefixFrom(a, 64), Link: link, Up: true, Carrier: true, Global: true, Valid: rtnl.Forever,
+		Prefix: netip.PrefixFrom(a, 64), Link: link, LinkIndex: 7, Up: true, Carrier: true, Global: true, Valid: rtnl.Forever,
 		Preferred: rtnl.Forever,
 	}
 }
@@ -400,6 +400,9 @@ type host struct {
 
 	mu    sync.Mutex
 	addrs []rtnl.Address
+	// what the routes of addresses that went were, call by call, and how the next ones fail
+	kept      []string
+	keepFails error
 
 	stop func()
 	err  error
@@ -462,13 +465,31 @@ func (h *host) build(t *testing.T, w *wires) {
 		Config: h.cfg, Version: "test", Boot: testBoot, Seed: [32]byte{1, byte(len(addrs)), addrs[0].As16()[5]}, Log: log, Events: h.stream,
 		Ports: Ports{
 			Kernel: h.module, Events: h.events, Socket: h.socket, Errors: h.icmp, Addresses: h.addresses, Changes: h.changes,
-			LoadKeys: func() (Keys, error) { return h.keys, nil },
+			KeepSources: h.keepSources,
+			LoadKeys:    func() (Keys, error) { return h.keys, nil },
 		},
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
 	h.loop.strict = true
+}
+
+// keepSources notes what it is asked for.
+func (h *host) keepSources(addrs []netip.Addr, link int) error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.kept = append(h.kept, fmt.Sprintf("%v by %d", addrs, link))
+	return h.keepFails
+}
+
+// keptSources returns what was asked for since the last call.
+func (h *host) keptSources() []string {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	kept := h.kept
+	h.kept = nil
+	return kept
 }
 
 func (h *host) addresses() ([]rtnl.Address, error) {

@@ -23,6 +23,8 @@ func (l *Loop) refresh() {
 		return
 	}
 	usable := l.usable(list)
+	l.sources.look(list, usable)
+	l.keepSources(true)
 	var shown []ctl.Locator
 	told := []engine.LocalLocator{}
 	carrier := make(map[netip.Addr]bool)

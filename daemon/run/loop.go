@@ -47,6 +47,7 @@ type Loop struct {
 	told     []engine.LocalLocator // the same, as the engine has them
 
 	held      map[wire.ContextTag]*held
+	sources   sources
 	icmpLimit limiter
 	sender    *sender
 	workers   *workers
@@ -197,6 +198,9 @@ func (l *Loop) serve(ctx context.Context) error {
 		}
 		l.now = time.Now()
 		handle()
+		if l.sources.stale {
+			l.keepSources(false)
+		}
 	}
 }
 

@@ -60,6 +60,8 @@ type Ports struct {
 	Socket    Socket
 	Errors    Errors
 	Addresses func() ([]rtnl.Address, error) // rtnl.List
-	Changes   <-chan struct{}                // rtnl.Watch
-	LoadKeys  func() (Keys, error)           // what is usable comes even with an error
+	// KeepSources is rtnl.KeepSources.
+	KeepSources func(addrs []netip.Addr, link int) error
+	Changes     <-chan struct{}      // rtnl.Watch
+	LoadKeys    func() (Keys, error) // what is usable comes even with an error
 }

@@ -68,6 +68,7 @@ func (w *world) close() {
 func (w *world) ports(c *config.Config) run.Ports {
 	return run.Ports{
 		Kernel: w.kernel, Events: w.events, Socket: w.socket, Errors: w.errors, Addresses: rtnl.List, Changes: w.changes,
-		LoadKeys: func() (run.Keys, error) { return cga.LoadDir(c.Keys) },
+		KeepSources: rtnl.KeepSources,
+		LoadKeys:    func() (run.Keys, error) { return cga.LoadDir(c.Keys) },
 	}
 }

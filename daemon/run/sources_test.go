@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: MIT
+
+package run
+
+import (
+	"errors"
+	"fmt"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"shim6/internal/rtnl"
+)
+
+// A ULID that no interface has any more keeps a route as long as its context lives, over a restart of the daemon too.
+func TestSourcesOfContextsAreKept(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPair(t)
+		p.run(t)
+		defer p.stop()
+		want := func(when string, want ...string) {
+			t.Helper()
+			time.Sleep(time.Second)
+			if d := cmp.Diff(want, p.a.keptSources()); d != "" {
+				t.Errorf("%s (-want +got):\n%s", when, d)
+			}
+		}
+		want("at the start, what an earlier daemon left goes", "[] by 7")
+		p.establish(t)
+		want("established")
+		p.a.setAddresses(address(p.a2, "eth1"))
+		want("the ULID went", fmt.Sprintf("[%v] by 7", p.a1))
+		p.a.setAddresses(address(p.a2, "eth1"))
+		want("links changed, and routes may have gone with them", fmt.Sprintf("[%v] by 7", p.a1))
+		p.a.stop()
+		p.a.run(t, p.wires)
+		want("another daemon", fmt.Sprintf("[%v] by 7", p.a1))
+		p.a.setAddresses()
+		want("no address at all", fmt.Sprintf("[%v] by 0", p.a1))
+		p.a.setAddresses(address(p.a1, "eth0"), address(p.a2, "eth1"))
+		want("the ULID is back", "[] by 7")
+		p.a.setAddresses(address(p.a2, "eth1"))
+		want("it went again", fmt.Sprintf("[%v] by 7", p.a1))
+		if _, err := p.a.loop.Backend().Flush(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		want("no context any more", "[] by 7")
+	})
+}
+
+func TestSourcesAreTriedAgain(t *testing.T) {
+	h, l := still(t)
+	l.sources.adopted = true
+	h.keepFails = errors.New("no such thing")
+	l.refresh()
+	h.keepFails = nil
+	l.refresh()
+	l.refresh()
+	if d := cmp.Diff([]string{"[] by 7", "[] by 7"}, h.keptSources()); d != "" {
+		t.Errorf("(-want +got):\n%s", d)
+	}
+	if len(h.journal.lines(t, "routes of addresses that went not kept")) != 1 {
+		t.Error("the error was not told once")
+	}
+}
+
+func TestSourcesLookForALinkWithCarrier(t *testing.T) {
+	_, l := still(t)
+	down, up := address(ulidA, "eth0"), address(ulidB, "eth1")
+	down.Carrier, up.LinkIndex = false, 8
+	off := address(ulidA, "eth2")
+	off.Up = false
+	both := []rtnl.Address{down, up}
+	l.sources.look(both, both)
+	if l.sources.link != 8 || !l.sources.assigned[ulidA] {
+		t.Errorf("link %d, assigned %v", l.sources.link, l.sources.assigned)
+	}
+	l.sources.look([]rtnl.Address{off}, nil)
+	if l.sources.link != 0 || l.sources.assigned[ulidA] {
+		t.Errorf("link %d, assigned %v", l.sources.link, l.sources.assigned)
+	}
+}

@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: MIT
+
+package rtnl
+
+import (
+	"net"
+	"net/netip"
+	"slices"
+	"testing"
+
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
+)
+
+// device tells by which device a packet between two addresses would leave, empty for none.
+func device(t *testing.T, src, dst string) string {
+	t.Helper()
+	routes, err := netlink.RouteGetWithOptions(net.ParseIP(dst), &netlink.RouteGetOptions{SrcAddr: net.ParseIP(src)})
+	if err != nil || len(routes) == 0 {
+		return ""
+	}
+	l, err := netlink.LinkByIndex(routes[0].LinkIndex)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return l.Attrs().Name
+}
+
+func TestKeepSources(t *testing.T) {
+	if err := netlink.LinkSetUp(link(t, "lo")); err != nil {
+		t.Fatal(err)
+	}
+	one, two := pair(t, "one", "one-peer"), pair(t, "two", "two-peer")
+	const gone, gone2, other, peer = "2001:db8:a1::1", "2001:db8:a2::1", "2001:db8:a3::1", "2001:db8:b1::1"
+	steps := []struct {
+		what              string
+		keep              []string
+		link              int
+		gone, gone2, rest string
+	}{
+		{"nothing yet", nil, 0, "", "", ""},
+		{"one address", []string{gone}, one.Attrs().Index, "one", "", ""},
+		{"once more", []string{gone}, one.Attrs().Index, "one", "", ""},
+		{"two addresses", []string{gone, gone2}, one.Attrs().Index, "one", "one", ""},
+		{"another device", []string{gone, gone2}, two.Attrs().Index, "two", "two", ""},
+		{"the first is back", []string{gone2}, two.Attrs().Index, "", "two", ""},
+		{"no device", []string{gone2}, 0, "", "", ""},
+		{"a device again", []string{gone, gone2}, one.Attrs().Index, "one", "one", ""},
+		{"all are back", nil, one.Attrs().Index, "", "", ""},
+	}
+	for _, s := range steps {
+		var keep []netip.Addr
+		for _, a := range s.keep {
+			keep = append(keep, netip.MustParseAddr(a))
+		}
+		if err := KeepSources(keep, s.link); err != nil {
+			t.Fatalf("%s: %v", s.what, err)
+		}
+		for _, a := range []string{gone, gone2} {
+			want := ""
+			if slices.Contains(s.keep, a) {
+				want = "lo"
+			}
+			if got := device(t, peer, a); got != want {
+				t.Errorf("%s: packets to %s are for %q, want %q", s.what, a, got, want)
+			}
+		}
+		for src, want := range map[string]string{gone: s.gone, gone2: s.gone2, other: s.rest} {
+			if got := device(t, src, peer); got != want {
+				t.Errorf("%s: packets from %s leave by %q, want %q", s.what, src, got, want)
+			}
+		}
+	}
+	rules, err := netlink.RuleList(netlink.FAMILY_V6)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(rules) != 2 {
+		t.Errorf("rules are left: %v", rules)
+	}
+	for _, table := range []int{SourceTable, unix.RT_TABLE_LOCAL} {
+		ours := &netlink.Route{Table: table, Protocol: sourceProtocol}
+		left, err := netlink.RouteListFiltered(netlink.FAMILY_V6, ours, netlink.RT_FILTER_TABLE|netlink.RT_FILTER_PROTOCOL)
+		if err != nil || len(left) != 0 {
+			t.Errorf("routes are left: %v, %v", left, err)
+		}
+	}
+}
+
+// The kernel takes the route away with its device; the rule is of no harm, and goes later.
+func TestKeepSourcesWhoseDeviceWent(t *testing.T) {
+	if err := netlink.LinkSetUp(link(t, "lo")); err != nil {
+		t.Fatal(err)
+	}
+	one := pair(t, "one", "one-peer")
+	src := []netip.Addr{netip.MustParseAddr("2001:db8:a1::1")}
+	if err := KeepSources(src, one.Attrs().Index); err != nil {
+		t.Fatal(err)
+	}
+	if err := netlink.LinkDel(one); err != nil {
+		t.Fatal(err)
+	}
+	if err := KeepSources(nil, 0); err != nil {
+		t.Error(err)
+	}
+	two := pair(t, "two", "two-peer")
+	if err := KeepSources(src, two.Attrs().Index); err != nil {
+		t.Fatal(err)
+	}
+	if got := device(t, "2001:db8:a1::1", "2001:db8:b1::1"); got != "two" {
+		t.Errorf("packets leave by %q", got)
+	}
+	if err := KeepSources(nil, 0); err != nil {
+		t.Error(err)
+	}
+}
