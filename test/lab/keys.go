@@ -32,7 +32,7 @@ type generated struct {
 
 // makeKeys has cgatool make the hosts' keys and addresses, once for a build folder: the search is slow in a guest.
 func makeKeys(s *settings) (a, b *hostKeys, err error) {
-	a, err = keysOf(s, "a", topo.PrefixA1, topo.PrefixA2)
+	a, err = keysOf(s, "a", topo.PrefixA1, topo.PrefixA2, topo.PrefixA4, topo.PrefixA5)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -41,7 +41,8 @@ func makeKeys(s *settings) (a, b *hostKeys, err error) {
 }
 
 func keysOf(s *settings, host string, prefixes ...netip.Prefix) (*hostKeys, error) {
-	dir := filepath.Join(s.build, "lab", "keys", host)
+	// Their number is in the name: keys that an earlier lab made may be for less.
+	dir := filepath.Join(s.build, "lab", "keys", fmt.Sprintf("%s-%d", host, len(prefixes)))
 	list := filepath.Join(dir, "generated.json")
 	if _, err := os.Stat(list); errors.Is(err, os.ErrNotExist) {
 		if err := generate(filepath.Join(s.build, "bin", "cgatool"), dir, list, prefixes); err != nil {
@@ -110,6 +111,7 @@ func addKeys(a *initramfs.Archive, s *settings, job *report.Job) error {
 			}
 		}
 	}
-	job.A1, job.A2, job.B1 = ka.Addresses[0], ka.Addresses[1], kb.Addresses[0]
+	job.A1, job.A2, job.A4, job.A5 = ka.Addresses[0], ka.Addresses[1], ka.Addresses[2], ka.Addresses[3]
+	job.B1 = kb.Addresses[0]
 	return nil
 }

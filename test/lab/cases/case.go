@@ -43,6 +43,7 @@ func All() []Case {
 		failover,
 		cgadFromNothing,
 		daemonKill,
+		mobility,
 	}
 }
 

@@ -39,6 +39,7 @@ type trial struct {
 	t       *transfer
 	ordeals []ordeal
 	faults  map[int]*fault.Switch // of the routers r1 to r3
+	wanted  []uint8               // types of control messages that must come to b or leave it
 }
 
 // newTrial builds the network, starts the daemons and begins a transfer of some length. Whatever it returned is to be
@@ -128,7 +129,13 @@ func (tr *trial) flows(what string, limit time.Duration) error {
 	return err
 }
 
-// judge checks each ordeal against the stream as it came to b.
+// checkSeen has the capture checked for control messages of these types.
+func (tr *trial) checkSeen(types ...uint8) error {
+	tr.wanted = append(tr.wanted, types...)
+	return nil
+}
+
+// judge checks each ordeal against the stream as it came to b, and the control messages.
 func (tr *trial) judge() error {
 	raw, err := os.ReadFile(tr.e.Path(report.CaptureName(tr.t.Name, "b", "p1")))
 	if err != nil {
@@ -137,6 +144,13 @@ func (tr *trial) judge() error {
 	c, err := flow.Read(bytes.NewReader(raw))
 	if err != nil {
 		return err
+	}
+	seen := make(map[uint8]int)
+	for _, p := range c.Packets {
+		seen[p.Control]++
+	}
+	for _, t := range tr.wanted {
+		tr.e.Check(fmt.Sprintf("control messages of type %d crossed the wire", t), seen[t] > 0, "%d", seen[t])
 	}
 	f, err := c.Largest(traffic.Port)
 	if err != nil {

@@ -25,7 +25,7 @@ func (e *Env) addresses() topo.Addresses {
 	if !e.A1.IsValid() {
 		return topo.Plain()
 	}
-	return topo.Addresses{A1: e.A1, A2: e.A2, B1: e.B1}
+	return topo.Addresses{A1: e.A1, A2: e.A2, B1: e.B1, A4: e.A4, A5: e.A5}
 }
 
 // startPeers loads the modules and starts a daemon in each host. Host a wants contexts by the default heuristic, host b by

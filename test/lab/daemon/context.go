@@ -21,6 +21,7 @@ type Locator struct {
 	Addr     netip.Addr `json:"addr"`
 	Verified bool       `json:"verified"`
 	Broken   bool       `json:"broken"` // its host says so
+	Priority uint8      `json:"priority"`
 }
 
 // Usable returns the addresses of a list that may be used.

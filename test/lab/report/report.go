@@ -34,6 +34,7 @@ type Job struct {
 	Shell    bool
 	// A1, A2 and B1 are the hosts' CGAs, for which KeyDir has the keys; the zero addresses when the case runs no daemon.
 	A1, A2, B1 netip.Addr
+	A4, A5     netip.Addr // of host a elsewhere
 }
 
 // A JobModule is a kernel module in ModuleDir.

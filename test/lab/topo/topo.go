@@ -25,14 +25,16 @@ var (
 	PrefixA1 = netip.MustParsePrefix("2001:db8:a1::/64")
 	PrefixA2 = netip.MustParsePrefix("2001:db8:a2::/64")
 	PrefixA3 = netip.MustParsePrefix("2001:db8:a3::/64") // of provider 1, too
+	PrefixA4 = netip.MustParsePrefix("2001:db8:a4::/64") // where host a can move, of provider 1
+	PrefixA5 = netip.MustParsePrefix("2001:db8:a5::/64") // and of provider 2
 	PrefixB1 = netip.MustParsePrefix("2001:db8:b1::/64")
 
 	core1 = netip.MustParsePrefix("2001:db8:c1::/64")
 	core2 = netip.MustParsePrefix("2001:db8:c2::/64")
 )
 
-// Addresses are those of the hosts.
-type Addresses struct{ A1, A2, B1 netip.Addr }
+// Addresses are those of the hosts. Host a has A4 and A5 only after Attach.
+type Addresses struct{ A1, A2, B1, A4, A5 netip.Addr }
 
 // Plain returns addresses that prove nothing, for cases without a daemon.
 func Plain() Addresses {
@@ -43,9 +45,10 @@ func Plain() Addresses {
 	}
 }
 
-// Short replaces the addresses in a text by a1, a2 and b1.
+// Short replaces the addresses in a text by their names.
 func (a Addresses) Short(text string) string {
-	return strings.NewReplacer(a.A1.String(), "a1", a.A2.String(), "a2", a.B1.String(), "b1").Replace(text)
+	return strings.NewReplacer(a.A1.String(), "a1", a.A2.String(), "a2", a.B1.String(), "b1", a.A4.String(), "a4",
+		a.A5.String(), "a5").Replace(text)
 }
 
 // String tells which address is which.
