@@ -4,12 +4,8 @@ package identity
 
 import (
 	"context"
-	"crypto/rand"
-	"crypto/rsa"
-	"crypto/x509"
 	"errors"
 	"fmt"
-	"math/big"
 	"os"
 	"path/filepath"
 	"strings"
@@ -20,9 +16,6 @@ import (
 
 // dirMode is that of a key directory that is made.
 const dirMode = 0o700
-
-// nonceBits is the length of the number in the place of a key (RFC 5535 section 6).
-const nonceBits = 384
 
 // Init makes a key and its parameters if the directory has no key, and parameters if its default key has none. It gives the
 // files that it made.
@@ -114,18 +107,17 @@ func (d *Directory) generateSet(ctx context.Context, s config.Set) (*cga.Params,
 	if p := d.setParams(s); p != nil {
 		return p, nil
 	}
-	var spki []byte
-	var err error
-	if s.Key != "" {
-		spki, err = d.publicKey(s.Key)
+	o := cga.GenerateOptions{Sec: s.Sec, Set: subnets(s.Prefixes)}
+	o.Prefix = o.Set[0]
+	if s.Key == "" {
+		o.PublicKey, o.Nonce, o.Field = cga.NewNonce(), true, cga.FieldNonce
 	} else {
-		spki, err = nonceKey()
+		var err error
+		if o.PublicKey, err = d.publicKey(s.Key); err != nil {
+			return nil, err
+		}
 	}
-	if err != nil {
-		return nil, err
-	}
-	mp := cga.MultiPrefix{P: s.Key != "", Prefixes: subnets(s.Prefixes)}
-	p, _, err := d.generate(ctx, s.Name, cga.GenerateOptions{PublicKey: spki, Prefix: mp.Prefixes[0], Sec: s.Sec, Extensions: []cga.Extension{mp.Extension()}})
+	p, _, err := d.generate(ctx, s.Name, o)
 	return p, err
 }
 
@@ -144,14 +136,4 @@ func (d *Directory) generate(ctx context.Context, name string, o cga.GenerateOpt
 		return nil, "", err
 	}
 	return p, path, cga.WriteParams(path, p)
-}
-
-// nonceKey gives the Extended Modifier of RFC 5535 section 6: a random number in the form of an RSA key. Its highest and
-// lowest bits are set, so that strict parsers take it.
-func nonceKey() ([]byte, error) {
-	var b [nonceBits / 8]byte
-	rand.Read(b[:])
-	b[0] |= 0x80
-	b[len(b)-1] |= 1
-	return x509.MarshalPKIXPublicKey(&rsa.PublicKey{N: new(big.Int).SetBytes(b[:]), E: 65537})
 }
