@@ -5,6 +5,7 @@ package main
 import (
 	"context"
 	"encoding/hex"
+	"errors"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -215,7 +216,12 @@ func parseShard(text string) (i, n int, err error) {
 }
 
 // generate runs a search, writes its files and prints its addresses.
-func (t *tool) generate(ctx context.Context, s *search, out *output) error {
+func (t *tool) generate(ctx context.Context, s *search, out *output) (err error) {
+	lock, err := lockCheckpoint(s.checkpoint)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, lock.release()) }()
 	// A search that goes on has looked before, and a file that appeared since is not overwritten.
 	if !exists(s.checkpoint) {
 		if err := out.check(); err != nil {
