@@ -3,8 +3,6 @@
 package cga
 
 import (
-	"bytes"
-	"crypto/rsa"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -72,48 +70,6 @@ func VerifyLocators(ulid netip.Addr, pds []byte, locs []PeerLocator, generation 
 		return -1, ErrNoSignature
 	}
 	return -1, VerifySignature(p.PublicKey, SignedData(generation, signed), signature)
-}
-
-// SignLocators makes what VerifyLocators checks: each address with the method that proves it, in the order given, and the
-// signature over those with method CGA, nil when there are none. Members of the HBA set of p have method HBA. All others,
-// such as those in a prefix that the host got later, have method CGA (RFC 5535 section 8.1); they need key, which must be
-// that of p (ErrKey), and a P flag where there is a set (ErrMethod).
-func SignLocators(key *rsa.PrivateKey, p *Params, addrs []netip.Addr, generation uint32) ([]PeerLocator, []byte, error) {
-	mp, err := p.MultiPrefix()
-	if err != nil {
-		return nil, nil, err
-	}
-	var locs []PeerLocator
-	var signed []netip.Addr
-	for _, a := range addrs {
-		if !a.Is6() {
-			return nil, nil, fmt.Errorf("locator %v: %w", a, ErrNotIPv6)
-		}
-		if mp != nil && verifyHBA(a, p, mp, MaxSec) == nil {
-			locs = append(locs, PeerLocator{a, MethodHBA})
-			continue
-		}
-		if err := checkMethod(MethodCGA, mp); err != nil {
-			return nil, nil, fmt.Errorf("locator %v: %w", a, err)
-		}
-		locs = append(locs, PeerLocator{a, MethodCGA})
-		signed = append(signed, a)
-	}
-	if len(signed) == 0 {
-		return locs, nil, nil
-	}
-	if key == nil {
-		return nil, nil, fmt.Errorf("%w: there is none to sign %v with", ErrKey, signed[0])
-	}
-	spki, err := MarshalPublicKey(&key.PublicKey)
-	if err != nil {
-		return nil, nil, err
-	}
-	if !bytes.Equal(spki, p.PublicKey) {
-		return nil, nil, fmt.Errorf("%w: it is not that of the parameters", ErrKey)
-	}
-	sig, err := Sign(key, SignedData(generation, signed))
-	return locs, sig, err
 }
 
 func checkMethod(method uint8, mp *MultiPrefix) error {
