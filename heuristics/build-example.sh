@@ -19,4 +19,4 @@ put() {
 }
 block c | put shim6_heur_packets.c
 block make | sed "s#/usr/include/shim6#$out/include#" | put Kbuild
-make -C "$kdir" M="$out" KBUILD_EXTRA_SYMBOLS="$out/include/$release/Module.symvers" "$@" modules
+${KMOD_MAKE:-make} -C "$kdir" M="$out" KBUILD_EXTRA_SYMBOLS="$out/include/$release/Module.symvers" "$@" modules

@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
 # Build shim6.ko and the heuristics out of tree: build.sh KDIR OUT [make arguments, such as W=1 C=2]
-# KDIR is a kernel's headers; OUT is a folder of this kernel's own, where the modules will lie.
+# $KMOD_MAKE, if set, is run instead of make. KDIR is a kernel's headers; OUT is a folder of this kernel's own, where the modules will lie.
 set -eu
 
 if [ $# -lt 2 ]; then
@@ -33,4 +33,4 @@ done
 # Headers that ship vmlinux make kbuild run pahole for BTF, which the modules do not need.
 command -v pahole >/dev/null || set -- CONFIG_DEBUG_INFO_BTF_MODULES= "$@"
 
-make -C "$kdir" M="$out" "$@" modules
+${KMOD_MAKE:-make} -C "$kdir" M="$out" "$@" modules

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* The only place that knows how kernels differ: what 6.12 has is given to 6.1 under the same name. */
+/* The only place that knows how kernels differ. Tried from 6.1 to 7.3. */
 #ifndef _SHIM6_COMPAT_H
 #define _SHIM6_COMPAT_H
 
@@ -11,6 +11,23 @@
 #include <net/gso.h>
 #else
 #include <linux/netdevice.h>
+#endif
+
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 1, 0)
+#error "shim6 needs Linux 6.1 or newer"
+#endif
+
+/* 7.x has no IPv6 module that others would have to reach by a stub. */
+#if __has_include(<net/ipv6_stubs.h>)
+#include <net/ipv6_stubs.h>
+#define shim6_ip6_fragment	ipv6_stub->ipv6_fragment
+#else
+#include <net/ip6_route.h>
+#define shim6_ip6_fragment	ip6_fragment
+#endif
+
+#ifndef timer_container_of	/* 6.16 */
+#define timer_container_of	from_timer
 #endif
 
 #if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 10, 0)

@@ -12,7 +12,6 @@
 #include <linux/netfilter_ipv6.h>
 #include <net/ip6_route.h>
 #include <net/ipv6.h>
-#include <net/ipv6_stubs.h>
 #include <net/ndisc.h>
 
 #include "compat.h"
@@ -181,7 +180,7 @@ static unsigned int send_rewritten(struct shim6_net *sn, struct sk_buff *skb, st
 			IP6CB(skb)->frag_max_size = room;
 			skb_dst_drop(skb);
 			skb_dst_set(skb, dst_clone(dst));
-			ipv6_stub->ipv6_fragment(state->net, state->sk, skb, send_fragment);
+			shim6_ip6_fragment(state->net, state->sk, skb, send_fragment);
 			goto out;
 		}
 	}

@@ -13,6 +13,7 @@
 #include <linux/jiffies.h>
 #include <linux/timer.h>
 
+#include "compat.h"
 #include "shim6.h"
 
 #define REAP_STATE		GENMASK_ULL(1, 0)
@@ -183,7 +184,7 @@ static bool keepalive_due(struct shim6_ctx *ctx, u32 since, long *left, bool *la
 
 static void expired(struct timer_list *timer)
 {
-	struct shim6_ctx *ctx = from_timer(ctx, timer, timer);
+	struct shim6_ctx *ctx = timer_container_of(ctx, timer, timer);
 	bool last = false;
 	u64 next;
 	s64 word;

@@ -1,0 +1,96 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+# fetch-newest.sh OUT: download the newest kernel that Debian offers for its stable release, backports included, with its
+# headers and the compiler it was built with, and unpack them under OUT. Nothing is installed on this machine, whose own
+# package sources stay as they are. OUT/release holds the kernel release when everything is in place; OUT/toolchain is a
+# folder to chroot into for building modules (kmod/build.sh does).
+set -eu
+out=$1
+[ -s "$out/release" ] && exit 0
+die() { echo "fetch-newest: $*" >&2; exit 1; }
+suite=trixie mirror=${DEBIAN_MIRROR:-http://deb.debian.org/debian}
+keyring=/usr/share/keyrings/debian-archive-keyring.gpg
+[ -e $keyring ] || die "$keyring is missing: apt-get install debian-archive-keyring"
+command -v depmod >/dev/null || PATH=$PATH:/sbin:/usr/sbin
+command -v depmod >/dev/null || die "depmod is missing: apt-get install kmod"
+
+work=$out.tmp.$$
+rm -rf "$work"
+mkdir -p "$work/apt/lists/partial" "$work/apt/archives/partial" "$work/kernel" "$work/root" "$work/toolchain"
+trap 'rm -rf "$work"' EXIT
+work=$(cd "$work" && pwd)
+for s in $suite $suite-backports; do
+	echo "deb [signed-by=$keyring] $mirror $s main"
+done >"$work/apt/sources.list"
+: >"$work/apt/status"
+cat >"$work/apt/apt.conf" <<EOF
+Dir::Etc::sourcelist "$work/apt/sources.list";
+Dir::Etc::sourceparts "/dev/null";
+Dir::Etc::preferencesparts "/dev/null";
+Dir::State "$work/apt";
+Dir::State::lists "$work/apt/lists";
+Dir::State::status "$work/apt/status";
+Dir::Cache "$work/apt";
+Dir::Cache::archives "$work/apt/archives";
+APT::Sandbox::User "root";
+APT::Architecture "amd64";
+APT::Install-Recommends "false";
+Acquire::Languages "none";
+EOF
+export APT_CONFIG="$work/apt/apt.conf"
+apt-get -qq update || die "the package lists of $suite could not be fetched"
+
+names=$(apt-cache pkgnames linux-image- | grep -E '^linux-image-[0-9.]+\+deb[0-9]+-amd64$' | sort -rV)
+for image in $names; do
+	release=${image#linux-image-}
+	base=${release%-amd64}
+	rm -f "$work"/kernel/*
+	# Kernels from 7.0 on have the image in a package of its own, and the modules in another.
+	parts="$image linux-headers-$release linux-headers-$base-common linux-kbuild-$base"
+	for part in "linux-base-$release" "linux-binary-$release" "linux-modules-$release"; do
+		if apt-cache show "$part" >/dev/null 2>&1; then parts="$parts $part"; fi
+	done
+	# shellcheck disable=SC2086 # a list of names
+	if (cd "$work/kernel" && apt-get -qq download $parts >&2); then
+		break
+	fi
+	release=
+done
+[ -n "${release:-}" ] || die "no complete set of image, headers and kbuild could be downloaded from $suite-backports"
+for deb in "$work"/kernel/*.deb; do
+	dpkg-deb -x "$deb" "$work/root"
+done
+
+compiler=$(dpkg-deb -f "$(ls "$work"/kernel/linux-headers-"$release"_*.deb)" Depends | grep -o 'gcc-[0-9]*' | head -n 1)
+apt-get -qq -y --download-only install make "${compiler:-gcc}" libc6-dev libelf1t64 kmod dash coreutils sed grep gawk \
+	findutils diffutils >&2 || die "the compiler of Linux $release could not be downloaded"
+# Debian's folders are merged into /usr; unpacked without it, a package would make a folder of the link's name.
+for dir in bin sbin lib lib64; do
+	mkdir -p "$work/toolchain/usr/$dir"
+	ln -s "usr/$dir" "$work/toolchain/$dir"
+done
+for deb in "$work"/apt/archives/*.deb; do
+	dpkg-deb --fsys-tarfile "$deb" | tar -x --keep-directory-symlink -C "$work/toolchain"
+done
+ln -sf gawk "$work/toolchain/usr/bin/awk"
+mkdir -p "$work/toolchain/proc" "$work/toolchain/dev" "$work/toolchain/tmp"
+rm -rf "$work/apt" "$work/kernel"
+
+# The image may lie with its modules.
+root=$work/root
+[ -d "$root/lib/modules" ] || ln -s usr/lib "$root/lib"
+mkdir -p "$root/boot"
+for image in "$root/boot/vmlinuz-$release" "$root/usr/lib/modules/$release/vmlinuz"; do
+	if [ -e "$image" ] && [ ! -e "$root/boot/vmlinuz-$release" ]; then
+		ln "$image" "$root/boot/vmlinuz-$release"
+	fi
+done
+[ -e "$root/boot/vmlinuz-$release" ] || die "no image in the packages of Linux $release"
+depmod -b "$root" "$release"
+# The headers' Makefile names /usr/src; point it where the tree will live.
+sed -i "s#/usr/src/#$out/root/usr/src/#g" "$root/usr/src/linux-headers-$release/Makefile"
+echo "$release" >"$work/release"
+rm -rf "$out"
+mkdir -p "$(dirname "$out")"
+mv "$work" "$out"
+trap - EXIT
