@@ -28,13 +28,22 @@ type Config struct {
 	State       string        // file that carries contexts over a restart; empty for contexts.json beside Socket
 	SendTimeout time.Duration // RFC 5534 section 7
 	Teardown    time.Duration // an idle context is dropped after this long; zero keeps it
-	Heuristic   string        // the kernel's name of the rule that asks for contexts
-	TCPKick     bool          // retransmit at once after a path change
+	FailBack    time.Duration // how long a preferred path must be good until payload returns to it; zero for never
+	Hints       Hints
+	Heuristic   string // the kernel's name of the rule that asks for contexts
+	TCPKick     bool   // retransmit at once after a path change
 	GSO         GSO
 	MarkMask    uint32 // bits of the packet mark that choose a path; zero for the current path alone
 	Interfaces  []string
 	Log         Log
 	Limits      Limits
+}
+
+// Hints say what makes a path be probed before the Send Timeout (RFC 5534 sections 3.2 and 3.3).
+type Hints struct {
+	Link  bool // the carrier of an interface is lost
+	Route bool // the route to a peer is lost
+	ICMP  bool // an ICMPv6 Destination Unreachable about payload
 }
 
 // A GSO says who segments large packets.
@@ -70,6 +79,8 @@ func Default() *Config {
 		Socket:      "/run/shim6/shim6.sock",
 		SendTimeout: 15 * time.Second,
 		Teardown:    10 * time.Minute,
+		FailBack:    time.Minute,
+		Hints:       Hints{Link: true, Route: true},
 		Heuristic:   "default",
 		TCPKick:     true,
 		GSO:         GSOSegment,

@@ -32,6 +32,11 @@ socket_group: net
 state: /run/x/state.json
 send_timeout: 12500ms
 teardown: 0s
+fail_back: 90s
+hints:
+  link: false
+  route: false
+  icmp: true
 heuristic: default+eui64
 tcp_kick: false
 gso: whole
@@ -50,11 +55,12 @@ limits:
   error_rate: 1000000
 `, &Config{
 			Keys: "/srv/keys", Socket: "/run/x/y.sock", SocketGroup: "net", State: "/run/x/state.json",
-			SendTimeout: 12500 * time.Millisecond, Heuristic: "default+eui64", GSO: GSOWhole, MarkMask: 0xff00,
+			SendTimeout: 12500 * time.Millisecond, FailBack: 90 * time.Second, Hints: Hints{ICMP: true}, Heuristic: "default+eui64", GSO: GSOWhole, MarkMask: 0xff00,
 			Interfaces: []string{"eth0", "wlan*"}, Log: Log{"debug", "json"}, Limits: Limits{7, 8, 9, 10, 11, 12, 1000000},
 		}},
 		"bounds of the Send Timeout, least": {"send_timeout: 100ms", with(func(c *Config) { c.SendTimeout = 100 * time.Millisecond })},
 		"bounds of the Send Timeout, most":  {"send_timeout: 1h", with(func(c *Config) { c.SendTimeout = time.Hour })},
+		"no fail-back":                      {"fail_back: 0s", with(func(c *Config) { c.FailBack = 0 })},
 		"part of a mapping":                 {"log: {format: json}", with(func(c *Config) { c.Log.Format = "json" })},
 		"no interfaces":                     {"interfaces: []", Default()},
 		"decimal mask":                      {"mark_mask: 4294967295", with(func(c *Config) { c.MarkMask = 0xffffffff })},
@@ -89,6 +95,7 @@ func TestParseErrors(t *testing.T) {
 		"duration too long":      {"send_timeout: 1h1s", `f.yaml:1: send_timeout: 1h1s is out of range: 100ms to 1h`},
 		"negative duration":      {"teardown: -1s", `f.yaml:1: teardown: -1s is out of range: 10s to 8760h`},
 		"teardown too short":     {"teardown: 9s", `f.yaml:1: teardown: 9s is out of range: 10s to 8760h`},
+		"fail-back too short":    {"fail_back: 999ms", `f.yaml:1: fail_back: 999ms is out of range: 1s to 24h`},
 		"not a bool":             {"tcp_kick: maybe", `f.yaml:1: tcp_kick: "maybe" is neither true nor false`},
 		"number for a bool":      {"tcp_kick: 1", `f.yaml:1: tcp_kick: "1" is neither true nor false`},
 		"not one of":             {"gso: none", `f.yaml:1: gso: "none" is none of [segment whole]`},

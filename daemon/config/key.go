@@ -30,12 +30,18 @@ func (c *Config) keys() map[string]key {
 		"socket_group": {set: text(&c.SocketGroup)},
 		"state":        {set: absolute(&c.State)},
 		"send_timeout": {set: duration(&c.SendTimeout, 100*time.Millisecond, time.Hour)},
-		"teardown":     {set: teardown(&c.Teardown)},
-		"heuristic":    {set: heuristic(&c.Heuristic)},
-		"tcp_kick":     {set: boolean(&c.TCPKick)},
-		"gso":          {set: oneOf(&c.GSO, GSOSegment, GSOWhole)},
-		"mark_mask":    {set: mask(&c.MarkMask)},
-		"interfaces":   {set: patterns(&c.Interfaces)},
+		"teardown":     {set: orZero(&c.Teardown, 10*time.Second, 365*24*time.Hour)},
+		"fail_back":    {set: orZero(&c.FailBack, time.Second, 24*time.Hour)},
+		"hints": {keys: map[string]key{
+			"link":  {set: boolean(&c.Hints.Link)},
+			"route": {set: boolean(&c.Hints.Route)},
+			"icmp":  {set: boolean(&c.Hints.ICMP)},
+		}},
+		"heuristic":  {set: heuristic(&c.Heuristic)},
+		"tcp_kick":   {set: boolean(&c.TCPKick)},
+		"gso":        {set: oneOf(&c.GSO, GSOSegment, GSOWhole)},
+		"mark_mask":  {set: mask(&c.MarkMask)},
+		"interfaces": {set: patterns(&c.Interfaces)},
 		"log": {keys: map[string]key{
 			"level":  {set: oneOf(&c.Log.Level, "debug", "info", "warn", "error")},
 			"format": {set: oneOf(&c.Log.Format, "text", "json")},
@@ -122,9 +128,9 @@ func duration(to *time.Duration, least, most time.Duration) func(*yaml.Node) err
 	}
 }
 
-// teardown is a duration from the least that the protocol engine takes, or zero.
-func teardown(to *time.Duration) func(*yaml.Node) error {
-	set := duration(to, 10*time.Second, 365*24*time.Hour)
+// orZero is a duration within bounds that are those of the protocol engine, or zero.
+func orZero(to *time.Duration, least, most time.Duration) func(*yaml.Node) error {
+	set := duration(to, least, most)
 	return func(n *yaml.Node) error {
 		if d, err := time.ParseDuration(n.Value); err == nil && d == 0 && n.Kind == yaml.ScalarNode {
 			*to = 0

@@ -109,6 +109,7 @@ type Locator struct {
 	Addr       netip.Addr `json:"addr"`
 	Link       string     `json:"link"`
 	Carrier    bool       `json:"carrier"`
+	Broken     bool       `json:"broken"` // no source now: without a carrier or a route, or just back after it failed often
 	Deprecated bool       `json:"deprecated"`
 	Temporary  bool       `json:"temporary"`
 	Proof      string     `json:"proof,omitempty"`  // HBA or CGA; empty for an address that can be no ULID and is not announced

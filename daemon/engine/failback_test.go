@@ -129,3 +129,40 @@ func TestHint(t *testing.T) {
 		t.Errorf("%d changes, want 4", n)
 	}
 }
+
+// RFC 5534 section 3.3 lets ICMP errors be hints. One counts where it quotes payload as this host sent it: on the current pair,
+// with the ULIDs or with the peer's context tag.
+func TestICMPUnreachable(t *testing.T) {
+	quoted := func(protocol byte, p engine.LocatorPair, header []byte) []byte {
+		b := make([]byte, 40)
+		b[0], b[6] = 6<<4, protocol
+		src, dst := p.Local.As16(), p.Peer.As16()
+		copy(b[8:], src[:])
+		copy(b[24:], dst[:])
+		return append(b, header...)
+	}
+	header := func(tag wire.ContextTag) []byte {
+		b, err := wire.PayloadHeader{NextHeader: 6, Tag: tag}.Marshal()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return b
+	}
+	icmp := func(b []byte) engine.Event { return engine.ICMPError{Type: 1, Quoted: b} }
+	_, a, _ := established(t, engine.Config{})
+	s := a.only()
+	for _, b := range [][]byte{
+		nil, quoted(6, s.Current, nil)[:39], quoted(6, engine.LocatorPair{Local: a.addr(1), Peer: s.ULIDs.Peer}, nil),
+		quoted(140, s.Current, nil), quoted(140, s.Current, header(s.TagPeer^1)),
+		quoted(140, engine.LocatorPair{Local: a.addr(1), Peer: s.ULIDs.Peer}, header(s.TagPeer)),
+	} {
+		silent(t, a.handle(icmp(b)), engine.ReasonICMP)
+	}
+	for _, b := range [][]byte{quoted(6, s.Current, nil), quoted(140, s.Current, header(s.TagPeer))} {
+		_, a, _ = established(t, engine.Config{})
+		acts := a.handle(icmp(b))
+		if ps := pick[engine.ProbeSent](acts); len(ps) != 1 || ps[0].Pair != s.Current {
+			t.Errorf("%s", kinds(acts))
+		}
+	}
+}

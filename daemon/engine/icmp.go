@@ -22,6 +22,7 @@ type ICMPError struct {
 func (ICMPError) event() {}
 
 const (
+	icmpUnreachable        = 1
 	icmpParameterProblem   = 4
 	icmpUnknownNextHeader  = 1
 	ipv6NextHeader         = 6
@@ -31,6 +32,9 @@ const (
 // onICMP looks for the error that says that a peer does not know Shim6: "Unrecognized Next Header" quoting an I1 (RFC 5533
 // section 7.8). Who can quote the I1 has seen it, its nonce being random. Other errors are no proof of anything.
 func (e *Engine) onICMP(now time.Time, ev ICMPError) {
+	if ev.Type == icmpUnreachable && e.onUnreachable(now, ev.Quoted) {
+		return
+	}
 	c, pair := e.quoted(ev)
 	if c == nil || c.State() != shim6.StateI1Sent || pair != c.Exchange {
 		e.drop(PacketIn{Src: ev.Src}, ReasonICMP, fmt.Sprintf("type %d code %d", ev.Type, ev.Code))
@@ -51,7 +55,37 @@ func (e *Engine) quoted(ev ICMPError) (*context, LocatorPair) {
 	if err != nil || !ok {
 		return nil, LocatorPair{}
 	}
-	return e.table.byNonce[i1.InitNonce], LocatorPair{
+	return e.table.byNonce[i1.InitNonce], quotedPair(b)
+}
+
+// onUnreachable takes a Destination Unreachable as a hint about the context whose payload it quotes: by its context tag, or
+// where it went as it was by its ULIDs (RFC 5534 section 3.3). It tells whether there is one.
+func (e *Engine) onUnreachable(now time.Time, b []byte) bool {
+	if len(b) < ipv6Header {
+		return false
+	}
+	pair := quotedPair(b)
+	var contexts []*context
+	if b[ipv6NextHeader] == wire.Protocol {
+		h, err := wire.ParsePayloadHeader(b[ipv6Header:])
+		if err != nil {
+			return false
+		}
+		contexts = e.table.byPeerTag[h.Tag]
+	} else if c := e.table.byKey[contextKey{ulids: ULIDPair(pair)}]; c != nil {
+		contexts = []*context{c}
+	}
+	for _, c := range contexts {
+		if c.State() == shim6.StateEstablished && LocatorPair(c.reap.Current()) == pair {
+			e.reapDo(now, c, c.reap.Suspect(now, "ICMP unreachable", true))
+			return true
+		}
+	}
+	return false
+}
+
+func quotedPair(b []byte) LocatorPair {
+	return LocatorPair{
 		Local: netip.AddrFrom16([16]byte(b[ipv6Source:ipv6Target])),
 		Peer:  netip.AddrFrom16([16]byte(b[ipv6Target:ipv6Header])),
 	}

@@ -9,14 +9,16 @@ import (
 	"net/netip"
 	"testing"
 	"time"
+
+	"github.com/vishvananda/netlink"
 )
 
-func (h host) listenErrors(t *testing.T) *ErrorConn {
+func (h host) listenErrors(t *testing.T, withUnreachable bool) *ErrorConn {
 	t.Helper()
 	var c *ErrorConn
 	h.do(t, func() {
 		var err error
-		if c, err = ListenErrors(); err != nil {
+		if c, err = ListenErrors(withUnreachable); err != nil {
 			t.Fatal(err)
 		}
 	})
@@ -27,7 +29,7 @@ func (h host) listenErrors(t *testing.T) *ErrorConn {
 // RFC 5533 section 7.8: a host without Shim6 answers with an ICMP "unrecognized next header type" error.
 func TestPeersWithoutShim6(t *testing.T) {
 	a, _ := pair(t)
-	ca, errs := a.listen(t), a.listenErrors(t)
+	ca, errs := a.listen(t), a.listenErrors(t, false)
 	// Errors of another kind, and about another protocol: nobody listens on port 9, nobody speaks protocol 253.
 	a.do(t, func() {
 		for _, network := range []string{"udp6", "ip6:253"} {
@@ -66,8 +68,40 @@ func TestPeersWithoutShim6(t *testing.T) {
 	}
 }
 
+// RFC 4443 section 3.1: code 3 is that a host cannot be reached, code 4 that a port cannot, which says nothing about paths.
+func TestUnreachable(t *testing.T) {
+	a, _ := pair(t)
+	errs := a.listenErrors(t, true)
+	a.do(t, func() {
+		toAway := &net.IPNet{IP: away.AsSlice(), Mask: net.CIDRMask(128, 128)} // nobody on the link has that
+		if err := netlink.RouteAdd(&netlink.Route{LinkIndex: link(t, "ab").Attrs().Index, Dst: toAway}); err != nil {
+			t.Fatal(err)
+		}
+		for _, to := range []string{b1.String(), away.String()} {
+			c, err := net.Dial("udp6", net.JoinHostPort(to, "9"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer c.Close()
+			if _, err := c.Write([]byte("x")); err != nil {
+				t.Fatal(err)
+			}
+		}
+	})
+	if err := errs.p.SetReadDeadline(time.Now().Add(10 * time.Second)); err != nil {
+		t.Fatal(err)
+	}
+	got, err := errs.Read(make([]byte, 1500))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got.Type != 1 || got.Code != 3 || len(got.Quoted) < 40 || netip.AddrFrom16([16]byte(got.Quoted[24:40])) != away {
+		t.Errorf("error %+v", got)
+	}
+}
+
 func TestErrorsEndWithClose(t *testing.T) {
-	c := newHost(t).listenErrors(t)
+	c := newHost(t).listenErrors(t, false)
 	done := make(chan error)
 	go func() {
 		_, err := c.Read(make([]byte, 1500))

@@ -4,7 +4,6 @@ package run
 
 import (
 	"errors"
-	"net/netip"
 
 	"golang.org/x/sys/unix"
 
@@ -148,16 +147,5 @@ func (l *Loop) kernelError(err error, h *held) bool {
 func (l *Loop) resyncSoon() {
 	if at := l.now.Add(resyncDelay); at.Before(l.pollAt) {
 		l.pollAt = at
-	}
-}
-
-// carrierLost explores the contexts whose packets leave from addr.
-func (l *Loop) carrierLost(addr netip.Addr) {
-	for _, s := range l.engine.Contexts() {
-		if s.Current.Local == addr && l.held[s.TagLocal] != nil {
-			l.log.Info("carrier lost", "ulid_local", s.ULIDs.Local, "ulid_peer", s.ULIDs.Peer, "tag", s.TagLocal.String(),
-				"addr", addr)
-			l.handle(engine.ProbeContext{Tag: s.TagLocal})
-		}
 	}
 }

@@ -403,6 +403,7 @@ type host struct {
 	// what the routes of addresses that went were, call by call, and how the next ones fail
 	kept      []string
 	keepFails error
+	cut       map[netip.Addr]bool // sources without a route
 
 	stop func()
 	err  error
@@ -464,7 +465,8 @@ func (h *host) build(t *testing.T, w *wires) {
 	h.loop, err = New(Options{
 		Config: h.cfg, Version: "test", Boot: testBoot, Seed: [32]byte{1, byte(len(addrs)), addrs[0].As16()[5]}, Log: log, Events: h.stream,
 		Ports: Ports{
-			Kernel: h.module, Events: h.events, Socket: h.socket, Errors: h.icmp, Addresses: h.addresses, Changes: h.changes,
+			Kernel: h.module, Events: h.events, Socket: h.socket, Errors: h.icmp, Addresses: h.addresses,
+			Reaches: h.reaches, Changes: h.changes,
 			KeepSources: h.keepSources,
 			LoadKeys:    func() (Keys, error) { return h.keys, nil },
 		},
@@ -496,6 +498,24 @@ func (h *host) addresses() ([]rtnl.Address, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return slices.Clone(h.addrs), nil
+}
+
+func (h *host) reaches(src, _ netip.Addr) (bool, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	i := slices.IndexFunc(h.addrs, func(a rtnl.Address) bool { return a.Prefix.Addr() == src })
+	return i >= 0 && h.addrs[i].Carrier && !h.cut[src], nil
+}
+
+// setRoutes takes the routes of these sources.
+func (h *host) setRoutes(cut ...netip.Addr) {
+	h.mu.Lock()
+	h.cut = make(map[netip.Addr]bool)
+	for _, a := range cut {
+		h.cut[a] = true
+	}
+	h.mu.Unlock()
+	h.changes <- struct{}{}
 }
 
 func (h *host) setAddresses(list ...rtnl.Address) {

@@ -16,6 +16,7 @@ import (
 
 // refresh reads the local addresses and gives the engine those that may be locators, when they changed.
 func (l *Loop) refresh() {
+	l.refreshed, l.refreshAt = l.now, time.Time{}
 	l.loadKeys()
 	list, err := l.ports.Addresses()
 	if err != nil {
@@ -42,21 +43,31 @@ func (l *Loop) refresh() {
 		}
 		shown, told = append(shown, shownOne), append(told, toldOne)
 	}
+	broken := l.checkHealth(carrier)
 	for i := range shown {
 		shown[i].Carrier = carrier[shown[i].Addr]
+		shown[i].Broken = broken[shown[i].Addr]
+		told[i].Broken = broken[told[i].Addr]
 	}
-	before := l.locators
 	l.locators = shown
 	if !l.sameLocators(told) {
 		l.told = told
 		l.report.locatorsChanged(l.now, len(told))
 		l.handle(engine.LocalLocators{Locators: told})
 	}
-	for _, was := range before {
-		if now, there := carrier[was.Addr]; was.Carrier && there && !now {
-			l.carrierLost(was.Addr)
-		}
+	for _, h := range l.hints {
+		l.handle(h)
 	}
+	l.hints = nil
+}
+
+// refreshSoon is refresh, but not more often than each refreshGap: routes can change by the thousand.
+func (l *Loop) refreshSoon() {
+	if next := l.refreshed.Add(refreshGap); l.now.Before(next) {
+		l.refreshAt = next
+		return
+	}
+	l.refresh()
 }
 
 // usable picks the addresses that may be a source (RFC 5534 section 3.1) on the interfaces of the configuration,
@@ -79,7 +90,7 @@ func (l *Loop) usable(list []rtnl.Address) []rtnl.Address {
 
 func (l *Loop) sameLocators(told []engine.LocalLocator) bool {
 	return l.told != nil && slices.EqualFunc(l.told, told, func(a, b engine.LocalLocator) bool {
-		return a.Addr == b.Addr && a.KeyID == b.KeyID && slices.Equal(a.PDS, b.PDS)
+		return a.Addr == b.Addr && a.KeyID == b.KeyID && a.Preference == b.Preference && slices.Equal(a.PDS, b.PDS)
 	})
 }
 

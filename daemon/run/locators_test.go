@@ -104,7 +104,7 @@ func TestLostCarrierStartsAnExploration(t *testing.T) {
 		if got := p.a.module.only(t).Paths[0]; got.Local != p.a2 {
 			t.Errorf("the path is %v", got)
 		}
-		if n := len(p.a.journal.lines(t, "carrier lost")); n != 1 {
+		if n := len(p.a.journal.lines(t, "locator lost")); n != 1 {
 			t.Errorf("told %d times, want once", n)
 		}
 		// Its return and another loss of what is not used any more change nothing.

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/netip"
 	"sync"
 	"time"
 
@@ -22,6 +23,8 @@ const (
 	pollInterval = 30 * time.Second
 	// resyncDelay is how soon that happens after something went wrong between the two.
 	resyncDelay = time.Second
+	// refreshGap is the least time between two looks at the local addresses.
+	refreshGap = 100 * time.Millisecond
 
 	packetQueue  = 256
 	icmpQueue    = 16
@@ -45,6 +48,9 @@ type Loop struct {
 	keyStamp time.Time
 	locators []ctl.Locator
 	told     []engine.LocalLocator // the same, as the engine has them
+	health   map[netip.Addr]*health
+	routed   map[engine.LocatorPair]bool // pairs in use: whether they had a route
+	hints    []engine.Hint               // for when the engine knows the locators
 
 	held      map[wire.ContextTag]*held
 	sources   sources
@@ -63,13 +69,15 @@ type Loop struct {
 	ready    chan struct{}
 	stopped  chan struct{}
 
-	started time.Time
-	now     time.Time // of what is being handled
-	saveAt  time.Time // zero when everything is saved
-	savedAt time.Time
-	pollAt  time.Time
-	pending []engine.Event // made by effects, to be handled next
-	strict  bool           // panic where something cannot happen
+	started              time.Time
+	now                  time.Time // of what is being handled
+	saveAt               time.Time // zero when everything is saved
+	savedAt              time.Time
+	pollAt               time.Time
+	refreshed, refreshAt time.Time      // of the local addresses; refreshAt and settleAt are zero for none
+	settleAt             time.Time      // of a locator
+	pending              []engine.Event // made by effects, to be handled next
+	strict               bool           // panic where something cannot happen
 }
 
 // Options are what a Loop is made from.
@@ -92,7 +100,7 @@ func New(o Options) (*Loop, error) {
 		teardown = never
 	}
 	e, err := engine.New(engine.Config{
-		Seed: o.Seed, SendTimeout: o.Config.SendTimeout, Teardown: teardown,
+		Seed: o.Seed, SendTimeout: o.Config.SendTimeout, Teardown: teardown, FailBack: o.Config.FailBack,
 		Limits: engine.Limits{
 			Contexts: l.Contexts, Verifying: l.Verifying, Waiting: l.Waiting, R1Rate: l.R1Rate, VerifyRate: l.VerifyRate,
 			RecoveryRate: l.RecoveryRate, ErrorRate: l.ErrorRate,
@@ -187,7 +195,7 @@ func (l *Loop) serve(ctx context.Context) error {
 		case request := <-l.requests:
 			handle = request
 		case <-l.ports.Changes:
-			handle = l.refresh
+			handle = l.refreshSoon
 		case <-l.reload:
 			handle = func() {
 				l.keyStamp = time.Time{}
@@ -207,7 +215,7 @@ func (l *Loop) serve(ctx context.Context) error {
 // alarm is when onTime must be called.
 func (l *Loop) alarm() time.Time {
 	at := l.pollAt
-	for _, t := range []time.Time{l.engine.Deadline(), l.saveAt} {
+	for _, t := range []time.Time{l.engine.Deadline(), l.saveAt, l.refreshAt, l.settleAt} {
 		if !t.IsZero() && t.Before(at) {
 			at = t
 		}
@@ -222,6 +230,9 @@ func (l *Loop) onTime() {
 	}
 	if due(l.saveAt) {
 		l.save()
+	}
+	if due(l.refreshAt) || due(l.settleAt) {
+		l.refresh()
 	}
 	if due(l.pollAt) {
 		l.pollAt = l.now.Add(pollInterval)

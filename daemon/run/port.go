@@ -59,7 +59,8 @@ type Ports struct {
 	Events    KernelEvents
 	Socket    Socket
 	Errors    Errors
-	Addresses func() ([]rtnl.Address, error) // rtnl.List
+	Addresses func() ([]rtnl.Address, error)          // rtnl.List
+	Reaches   func(src, dst netip.Addr) (bool, error) // rtnl.Reaches
 	// KeepSources is rtnl.KeepSources.
 	KeepSources func(addrs []netip.Addr, link int) error
 	Changes     <-chan struct{}      // rtnl.Watch

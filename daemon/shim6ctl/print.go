@@ -144,6 +144,9 @@ func (e *env) printLocators(list []ctl.Locator) {
 		if !l.Carrier {
 			words = append(words, "no carrier")
 		}
+		if l.Broken {
+			words = append(words, "broken")
+		}
 		fmt.Fprintln(e.stdout, l.Addr)
 		e.row("  ", "interface", l.Link)
 		if l.Proof != "" {

@@ -56,7 +56,7 @@ func serve(ctx context.Context, e *env, c *config.Config) (err error) {
 
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	w, err := open(ctx)
+	w, err := open(ctx, c)
 	if err != nil {
 		return err
 	}

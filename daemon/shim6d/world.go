@@ -24,7 +24,7 @@ type world struct {
 
 // open opens a world until ctx is done or it is closed. The events come first, so that none is missed after the contexts
 // were listed.
-func open(ctx context.Context) (_ *world, err error) {
+func open(ctx context.Context, c *config.Config) (_ *world, err error) {
 	w := new(world)
 	defer func() {
 		if err != nil {
@@ -40,7 +40,7 @@ func open(ctx context.Context) (_ *world, err error) {
 	if w.socket, err = rawsock.Listen(); err != nil {
 		return nil, err
 	}
-	if w.errors, err = rawsock.ListenErrors(); err != nil {
+	if w.errors, err = rawsock.ListenErrors(c.Hints.ICMP); err != nil {
 		return nil, err
 	}
 	if w.changes, err = rtnl.Watch(ctx); err != nil {
@@ -67,8 +67,9 @@ func (w *world) close() {
 
 func (w *world) ports(c *config.Config) run.Ports {
 	return run.Ports{
-		Kernel: w.kernel, Events: w.events, Socket: w.socket, Errors: w.errors, Addresses: rtnl.List, Changes: w.changes,
+		Kernel: w.kernel, Events: w.events, Socket: w.socket, Errors: w.errors, Addresses: rtnl.List, Reaches: rtnl.Reaches,
 		KeepSources: rtnl.KeepSources,
+		Changes:     w.changes,
 		LoadKeys:    func() (run.Keys, error) { return cga.LoadDir(c.Keys) },
 	}
 }

@@ -268,7 +268,7 @@ func TestWatchSubscribesAgain(t *testing.T) {
 		t.Fatal(err)
 	}
 	changed := make(chan struct{}, 1)
-	broken := &subscription{make(chan netlink.AddrUpdate), s.links, s.done}
+	broken := &subscription{make(chan netlink.AddrUpdate), s.links, s.routes, s.done}
 	go func() {
 		for range s.addrs {
 		}

@@ -8,15 +8,16 @@ import (
 	"time"
 
 	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
 )
 
-// watchBuffer is the socket buffer, in octets, for address and link messages.
+// watchBuffer is the socket buffer, in octets, for the messages of one kind.
 const watchBuffer = 1 << 20
 
 // resubscribeDelay is how long a Watch waits before it subscribes again after an error.
 const resubscribeDelay = time.Second
 
-// Watch sends on the returned channel after IPv6 addresses or links of the network namespace changed, and after messages
+// Watch sends on the returned channel after IPv6 addresses, IPv6 routes or links of the network namespace changed, and after messages
 // about changes were lost. Changes that come before the receiver is ready are told once. Every change after Watch
 // returns is told, so a List after Watch misses nothing. The channel is closed when ctx is done.
 func Watch(ctx context.Context) (<-chan struct{}, error) {
@@ -29,15 +30,18 @@ func Watch(ctx context.Context) (<-chan struct{}, error) {
 	return changed, nil
 }
 
-// A subscription is one pair of sockets; done ends both.
+// A subscription is one socket for each kind of message; done ends all.
 type subscription struct {
-	addrs chan netlink.AddrUpdate
-	links chan netlink.LinkUpdate
-	done  chan struct{}
+	addrs  chan netlink.AddrUpdate
+	links  chan netlink.LinkUpdate
+	routes chan netlink.RouteUpdate
+	done   chan struct{}
 }
 
 func subscribe() (*subscription, error) {
-	s := &subscription{make(chan netlink.AddrUpdate), make(chan netlink.LinkUpdate), make(chan struct{})}
+	s := &subscription{
+		make(chan netlink.AddrUpdate), make(chan netlink.LinkUpdate), make(chan netlink.RouteUpdate), make(chan struct{}),
+	}
 	err := netlink.AddrSubscribeWithOptions(s.addrs, s.done, netlink.AddrSubscribeOptions{ReceiveBufferSize: watchBuffer})
 	if err != nil {
 		close(s.done)
@@ -46,13 +50,20 @@ func subscribe() (*subscription, error) {
 	err = netlink.LinkSubscribeWithOptions(s.links, s.done, netlink.LinkSubscribeOptions{ReceiveBufferSize: watchBuffer})
 	if err != nil {
 		close(s.links)
+		close(s.routes)
 		s.close()
 		return nil, fmt.Errorf("subscribe to link changes: %w", err)
+	}
+	err = netlink.RouteSubscribeWithOptions(s.routes, s.done, netlink.RouteSubscribeOptions{ReceiveBufferSize: watchBuffer})
+	if err != nil {
+		close(s.routes)
+		s.close()
+		return nil, fmt.Errorf("subscribe to route changes: %w", err)
 	}
 	return s, nil
 }
 
-// close ends the subscription and takes what its two goroutines may still want to send.
+// close ends the subscription and takes what its goroutines may still want to send.
 func (s *subscription) close() {
 	close(s.done)
 	go func() {
@@ -61,6 +72,10 @@ func (s *subscription) close() {
 	}()
 	go func() {
 		for range s.links {
+		}
+	}()
+	go func() {
+		for range s.routes {
 		}
 	}()
 }
@@ -98,6 +113,13 @@ func (s *subscription) forward(ctx context.Context, changed chan<- struct{}) (br
 				return true
 			}
 			tell(changed)
+		case u, ok := <-s.routes:
+			if !ok {
+				return true
+			}
+			if u.Family == unix.AF_INET6 {
+				tell(changed)
+			}
 		}
 	}
 }

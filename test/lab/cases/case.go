@@ -41,6 +41,7 @@ func All() []Case {
 		xfrmFlush,
 		demo,
 		failover,
+		hints,
 		cgadFromNothing,
 		daemonKill,
 		mobility,

@@ -48,9 +48,19 @@ func New(n *node.Node, log string, c Config) (*Daemon, error) {
 		socket: filepath.Join(dir, "shim6.sock"),
 		config: filepath.Join(dir, "shim6.yaml"),
 	}
-	yaml := fmt.Sprintf("keys: %s\nsocket: %s\nsend_timeout: %v\nheuristic: %s\nlog:\n  level: info\n  format: json\n",
+	// Payload stays where a failure brought it, unless a case wants it back.
+	yaml := fmt.Sprintf("keys: %s\nsocket: %s\nsend_timeout: %v\nfail_back: 0s\nheuristic: %s\nlog:\n  level: info\n  format: json\n",
 		filepath.Join(report.KeyDir, c.Keys), d.socket, c.SendTimeout, c.Heuristic)
 	return d, os.WriteFile(d.config, []byte(yaml), 0o644)
+}
+
+// SetFailBack changes the configuration of the daemon that is started next.
+func (d *Daemon) SetFailBack(after time.Duration) error {
+	old, err := os.ReadFile(d.config)
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(d.config, bytes.Replace(old, []byte("fail_back: 0s"), fmt.Appendf(nil, "fail_back: %v", after), 1), 0o644)
 }
 
 // Start starts the daemon and waits until it answers.
