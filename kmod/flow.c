@@ -341,7 +341,8 @@ static int fill_candidate(struct sk_buff *skb, struct netlink_callback *cb, cons
 	    nla_put_in6_addr(skb, SHIM6_A_ULID_PEER, &c->node.ulids.peer) ||
 	    nla_put_u64_64bit(skb, SHIM6_A_BYTES, READ_ONCE(c->flow.bytes), SHIM6_A_PAD) ||
 	    nla_put_u64_64bit(skb, SHIM6_A_PACKETS, READ_ONCE(c->flow.packets), SHIM6_A_PAD) ||
-	    nla_put_u64_64bit(skb, SHIM6_A_AGE_MS, shim6_flow_age_ms(&c->flow), SHIM6_A_PAD)) {
+	    nla_put_u64_64bit(skb, SHIM6_A_AGE_MS, shim6_flow_age_ms(&c->flow), SHIM6_A_PAD) ||
+	    (READ_ONCE(c->backoff) && nla_put_flag(skb, SHIM6_A_ASKED))) {
 		genlmsg_cancel(skb, head);
 		return -EMSGSIZE;
 	}

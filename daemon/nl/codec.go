@@ -65,6 +65,7 @@ var kinds = [attrCount]kind{
 	attrStats:               kindNested,
 	attrStack:               kindNested,
 	attrParam:               kindNested,
+	attrAsked:               kindFlag,
 }
 
 // maxNames bounds the heuristics that are read from one message.

@@ -235,12 +235,14 @@ func TestCandidates(t *testing.T) {
 	answer.set(attrBytes, 100)
 	answer.set(attrPackets, 2)
 	answer.set(attrAgeMS, 2500)
-	c := dial(t, cmdCandGet, netlink.Dump, func(*message) ([]*message, error) { return []*message{answer}, nil })
+	asked := *answer
+	asked.mark(attrAsked)
+	c := dial(t, cmdCandGet, netlink.Dump, func(*message) ([]*message, error) { return []*message{answer, &asked}, nil })
 	got, err := c.Candidates()
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := []Candidate{{ulidA, ulidB, 100, 2, 2500 * time.Millisecond}}
+	want := []Candidate{{ulidA, ulidB, 100, 2, 2500 * time.Millisecond, false}, {ulidA, ulidB, 100, 2, 2500 * time.Millisecond, true}}
 	if d := cmp.Diff(want, got, addrs); d != "" {
 		t.Errorf("(-want +got):\n%s", d)
 	}

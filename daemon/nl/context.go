@@ -44,6 +44,7 @@ type Candidate struct {
 	ULIDLocal, ULIDPeer netip.Addr
 	Bytes, Packets      uint64
 	Age                 time.Duration
+	Asked               bool // a Trigger was told of it
 }
 
 // Stats are the counters of the network namespace.
@@ -117,5 +118,6 @@ func (m *message) candidate() (Candidate, error) {
 	return Candidate{
 		ULIDLocal: m.addr[attrULIDLocal], ULIDPeer: m.addr[attrULIDPeer],
 		Bytes: m.num[attrBytes], Packets: m.num[attrPackets], Age: millis(m.num[attrAgeMS]),
+		Asked: m.has(attrAsked),
 	}, nil
 }

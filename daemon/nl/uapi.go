@@ -91,6 +91,7 @@ const (
 	attrStack
 	attrUse
 	attrParam
+	attrAsked
 
 	attrCount
 )

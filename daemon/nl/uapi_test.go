@@ -40,7 +40,7 @@ var goNumbers = map[string]int{
 	"SHIM6_A_TIME_NS": attrTimeNS, "SHIM6_A_ENABLED": attrEnabled, "SHIM6_A_HEURISTIC": attrHeuristic,
 	"SHIM6_A_HEURISTICS": attrHeuristics, "SHIM6_A_TCP_KICK": attrTCPKick, "SHIM6_A_GSO_MODE": attrGSOMode,
 	"SHIM6_A_MARK_MASK": attrMarkMask, "SHIM6_A_STATS": attrStats, "SHIM6_A_STACK": attrStack, "SHIM6_A_USE": attrUse,
-	"SHIM6_A_PARAM": attrParam,
+	"SHIM6_A_PARAM": attrParam, "SHIM6_A_ASKED": attrAsked,
 
 	"SHIM6_USE_A_UNSPEC": useAttrUnspec, "SHIM6_USE_A_PAD": useAttrPad, "SHIM6_USE_A_NAME": useAttrName,
 	"SHIM6_USE_A_REFUSALS": useAttrRefusals, "SHIM6_USE_A_TRIGGERS": useAttrTriggers, "SHIM6_USE_A_VETOES": useAttrVetoes,

@@ -29,7 +29,23 @@ func (l *Loop) start() error {
 	}
 	l.sources.adopted = true
 	l.keepSources(true)
+	l.takeAsked()
 	return nil
+}
+
+// takeAsked makes up for requests for a context that nobody heard: while no daemon ran, or because they were lost.
+func (l *Loop) takeAsked() {
+	list, err := l.ports.Kernel.Candidates()
+	if err != nil {
+		l.kernelError(err, nil)
+		l.log.Error("candidates of the kernel not read", "error", err)
+		return
+	}
+	for _, c := range list {
+		if c.Asked {
+			l.handle(engine.Trigger{ULIDs: engine.ULIDPair{Local: c.ULIDLocal, Peer: c.ULIDPeer}})
+		}
+	}
 }
 
 func (l *Loop) setSettings() error {

@@ -37,6 +37,7 @@ type module struct {
 	calls    []string
 	fail     map[string]error // by the first word of the call
 	loaded   error
+	asked    []nl.Candidate
 }
 
 func newModule() *module {
@@ -126,6 +127,12 @@ func (m *module) Contexts() ([]nl.Context, error) {
 	}
 	slices.SortFunc(list, func(a, b nl.Context) int { return int(a.TagLocal) - int(b.TagLocal) })
 	return list, nil
+}
+
+func (m *module) Candidates() ([]nl.Candidate, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return slices.Clone(m.asked), m.fail["candidates"]
 }
 
 func (m *module) SetSettings(s nl.Settings) error {

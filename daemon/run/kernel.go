@@ -60,6 +60,7 @@ func (l *Loop) onKernel(ev nl.Event) {
 		l.stats.kernelLost.Add(1)
 		l.log.Warn("events of the kernel were lost, comparing contexts")
 		l.poll()
+		l.takeAsked()
 	case nl.Malformed:
 		l.log.Error("event of the kernel not understood", "command", ev.Command, "error", ev.Err)
 	default:

@@ -39,6 +39,33 @@ func TestLostEventsAreMadeUpFor(t *testing.T) {
 	})
 }
 
+// A heuristic may ask for a context while no daemon runs, and what it asks can be lost.
+func TestRequestsForContextsAreMadeUpFor(t *testing.T) {
+	for name, lost := range map[string]bool{"before the start": false, "lost": true} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				p := newPair(t)
+				asked := []nl.Candidate{{ULIDLocal: p.a2, ULIDPeer: p.b2}, {ULIDLocal: p.a1, ULIDPeer: p.b1, Asked: true}}
+				if !lost {
+					p.a.module.asked = asked
+				}
+				p.run(t)
+				defer p.stop()
+				if lost {
+					p.a.module.mu.Lock()
+					p.a.module.asked = asked
+					p.a.module.mu.Unlock()
+					p.a.events.queue <- nl.Lost{}
+				}
+				time.Sleep(20 * time.Second) // the first I1 may be too early for the peer
+				if c := p.a.module.only(t); c.ULIDLocal != p.a1 || c.ULIDPeer != p.b1 {
+					t.Errorf("a context for %v and %v", c.ULIDLocal, c.ULIDPeer)
+				}
+			})
+		})
+	}
+}
+
 func TestLossesAreFoundWithoutBeingTold(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newPair(t)

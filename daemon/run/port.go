@@ -20,6 +20,7 @@ type Kernel interface {
 	Flush() error
 	SetReap(nl.Reap) error
 	Contexts() ([]nl.Context, error)
+	Candidates() ([]nl.Candidate, error)
 	SetSettings(nl.Settings) error
 	Settings() (nl.Settings, error)
 	Stats() (nl.Stats, error)

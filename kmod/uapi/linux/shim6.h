@@ -19,7 +19,7 @@
  *   CFG_SET     any of ENABLED, HEURISTIC, TCP_KICK, GSO_MODE, MARK_MASK
  *   CFG_GET     -> the same, and HEURISTICS (names of the registered ones)
  *   STATS_GET   -> STATS: one nested u64 per enum shim6_stat
- *   CAND_GET    dump: ULID_LOCAL, ULID_PEER, BYTES, PACKETS, AGE_MS of each flow that has no context
+ *   CAND_GET    dump: ULID_LOCAL, ULID_PEER, BYTES, PACKETS, AGE_MS, [ASKED] of each flow that has no context
  *   HEUR_GET    -> STACK: the heuristics in use, what each has decided since it was chosen, and its parameters
  *   HEUR_SET    HEURISTIC (one in use), PARAM with NAME and VALUE; ENOENT when there is none such, ERANGE
  *
@@ -130,6 +130,7 @@ enum shim6_attr {
 	SHIM6_A_STACK,			/* nested SHIM6_A_USE, in the order of asking */
 	SHIM6_A_USE,			/* nested enum shim6_use_attr */
 	SHIM6_A_PARAM,			/* nested enum shim6_param_attr */
+	SHIM6_A_ASKED,			/* flag: an EV_TRIGGER asked for a context */
 
 	__SHIM6_A_MAX,
 	SHIM6_A_MAX = __SHIM6_A_MAX - 1
