@@ -48,6 +48,7 @@ func (e *Engine) snapshot(c *context) Snapshot {
 	if c.reap != nil {
 		s.Reap = c.reap.State()
 		s.Current = LocatorPair(c.reap.Current())
+		s.Paths = e.paths(c)
 	}
 	return s
 }
@@ -102,6 +103,9 @@ func (e *Engine) onAdopt(now time.Time, ev AdoptContext) {
 	} else {
 		e.reapDo(now, c, c.reap.Sync())
 		e.leave(now, c)
+	}
+	if e.cfg.Multipath {
+		e.program(c) // the other paths may not work any more
 	}
 	if !e.own.Has(c.ULIDs.Local) {
 		e.sign(e.own.Keep(shim6.LocalLocator{Addr: c.ULIDs.Local, PDS: s.PDSLocal, KeyID: s.KeyIDLocal}))

@@ -22,7 +22,9 @@ type Config struct {
 	// FailBack is how long a pair that locator preferences prefer must answer probes before payload goes back to it, 1 s to
 	// 24 h; zero for never. Among equals the pair of the ULIDs is preferred.
 	FailBack time.Duration
-	Limits   Limits
+	// Multipath has the kernel given every locator pair that works, up to eight, and not the current one alone.
+	Multipath bool
+	Limits    Limits
 }
 
 // Limits bound what peers can make the engine keep and do. Rates are per second and source /64.

@@ -225,17 +225,17 @@ func (e *Engine) install(now time.Time, c *context, fresh bool) {
 // program makes the kernel hold the context as it is.
 func (e *Engine) program(c *context) {
 	keepalive := c.keepaliveTimeout()
-	path := LocatorPair(c.reap.Current())
+	paths := e.paths(c)
 	e.do(ProgramContext{
 		ULIDs: c.ULIDs, FII: c.FII,
 		TagLocal: c.TagLocal, TagPeer: c.TagPeer,
-		Paths:             []LocatorPair{path},
+		Paths:             paths,
 		LocatorsLocal:     e.localAddrs(c),
 		SendTimeout:       max(c.sendTimeout, c.told),
 		KeepaliveTimeout:  keepalive,
 		KeepaliveInterval: keepaliveInterval(keepalive),
 	})
-	c.inKernel, c.path = true, path
+	c.inKernel, c.path = true, paths[0]
 }
 
 // send sends a message; the answer tells whether it could be.

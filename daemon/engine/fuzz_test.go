@@ -67,7 +67,7 @@ type fuzzer struct {
 }
 
 func newFuzz(t *testing.T, b []byte) *fuzzer {
-	e, err := engine.New(engine.Config{Seed: [32]byte{1}, SendTimeout: 3 * time.Second, FailBack: 5 * time.Second, Limits: engine.Limits{
+	e, err := engine.New(engine.Config{Seed: [32]byte{1}, SendTimeout: 3 * time.Second, FailBack: 5 * time.Second, Multipath: true, Limits: engine.Limits{
 		Contexts: fuzzContexts, Verifying: 4, Waiting: 4,
 	}})
 	if err != nil {

@@ -38,6 +38,8 @@ func (e *Engine) reapDo(now time.Time, c *context, acts []reap.Action) {
 			}
 			e.do(PathChanged{ULIDs: c.ULIDs, TagLocal: c.TagLocal, From: LocatorPair(a.From), To: LocatorPair(a.To)})
 			moved = true
+		case reap.PathsChanged:
+			e.program(c)
 		case reap.Answered:
 			c.Peer.MarkProbed(a.Pair.Peer)
 		case reap.Refused:
@@ -63,8 +65,22 @@ func (e *Engine) setCandidates(now time.Time, c *context) {
 			peer = append(peer, reap.Candidate{Addr: l.Addr, Avoid: l.Broken, Priority: l.Priority, Weight: l.Weight})
 		}
 	}
-	c.reap.SetFailBack(now, reap.Pair(c.ULIDs), e.cfg.FailBack, max(c.sendTimeout, c.told, c.keepaliveTimeout()))
+	e.reapDo(now, c, c.reap.SetWatch(now, reap.WatchPlan{
+		Home: reap.Pair(c.ULIDs), FailBack: e.cfg.FailBack, Timeout: max(c.sendTimeout, c.told, c.keepaliveTimeout()),
+		Multipath: e.cfg.Multipath,
+	}))
 	e.reapDo(now, c, c.reap.SetCandidates(now, local, peer))
+}
+
+// paths gives the current pair and those others that work and are still of use.
+func (e *Engine) paths(c *context) []LocatorPair {
+	var paths []LocatorPair
+	for i, p := range c.reap.Paths() {
+		if i == 0 || e.own.Works(p.Local) && c.HasLocal(p.Local) && c.Peer.HasVerified(p.Peer) {
+			paths = append(paths, LocatorPair(p))
+		}
+	}
+	return paths
 }
 
 // onHint has the contexts whose payload goes on a pair look whether it works.
@@ -88,8 +104,7 @@ func (e *Engine) onIdle(now time.Time, c *context, idle time.Duration) {
 		return
 	}
 	if c.reap != nil {
-		c.reap.Rest(now, idle >= restAfter)
-		e.table.schedule(c)
+		e.reapDo(now, c, c.reap.Rest(now, idle >= restAfter))
 	}
 }
 

@@ -18,6 +18,7 @@ type Snapshot struct {
 	State             shim6.State
 	TagLocal, TagPeer wire.ContextTag
 	Current           LocatorPair
+	Paths             []LocatorPair `json:"-"` // that the kernel has, the current pair first
 	LocatorsLocal     []LocatorInfo
 	LocatorsPeer      []LocatorInfo
 	GenerationLocal   uint32

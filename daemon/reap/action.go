@@ -40,6 +40,9 @@ type PathChanged struct {
 	From, To Pair
 }
 
+// PathsChanged tells that a path beside the current one came or went.
+type PathsChanged struct{}
+
 // Answered tells that the peer got a probe of ours on a pair, so that Pair.Peer is there.
 type Answered struct {
 	Pair Pair
@@ -56,6 +59,7 @@ func (SendKeepalive) action() {}
 func (SetTimers) action()     {}
 func (StateChanged) action()  {}
 func (PathChanged) action()   {}
+func (PathsChanged) action()  {}
 func (Answered) action()      {}
 func (Refused) action()       {}
 

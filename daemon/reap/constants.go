@@ -27,6 +27,11 @@ const (
 	replyBurst    = 10
 	// watchesPerStable is how often a pair must answer before payload goes back to it, at least.
 	watchesPerStable = 4
+	// leastWatch is the least time between the probes of a watched pair, answerTime how long an answer may take.
+	leastWatch = 4 * time.Second
+	answerTime = 2 * time.Second
+	// maxWatches is how many pairs the kernel can use beside the current one.
+	maxWatches = 7
 	// firstHold, mostHold and holdHalfLife are those of the damping.
 	firstHold    = 2 * time.Second
 	mostHold     = 5 * time.Minute

@@ -32,7 +32,7 @@ func (m *Machine) explore(why string) {
 func (m *Machine) begin() {
 	m.exploration = exploration{queue: m.order()}
 	m.suspicion = suspicion{}
-	m.failBack.forget()
+	m.watch.doubt()
 }
 
 // Expire sends the probe that is due (RFC 5534 section 6.5).

@@ -50,7 +50,7 @@ type Machine struct {
 	exploration
 	suspicion suspicion
 	damping   damping
-	failBack  failBack
+	watch     watcher
 	history   history
 	ended     time.Time // of the last exploration
 	replies   time.Time // when the reply allowance is whole again
@@ -73,7 +73,7 @@ func (m *Machine) Current() Pair { return m.current }
 // Deadline is when Expire must be called; zero means never.
 func (m *Machine) Deadline() time.Time {
 	var first time.Time
-	for _, t := range []time.Time{m.retransmit, m.suspicion.at, m.failBack.due} {
+	for _, t := range []time.Time{m.retransmit, m.suspicion.at, m.watch.due, m.watch.check} {
 		if !t.IsZero() && (first.IsZero() || t.Before(first)) {
 			first = t
 		}
@@ -190,7 +190,8 @@ func (m *Machine) SetCandidates(now time.Time, local, peer []Candidate) []Action
 func (m *Machine) Reset(current Pair, why string) []Action {
 	m.history = history{}
 	m.exploration, m.suspicion = exploration{}, suspicion{}
-	m.failBack.forget()
+	m.watch.list = nil
+	m.watch.doubt()
 	if m.state != Operational {
 		m.setState(Operational, why)
 	}
@@ -226,7 +227,7 @@ func (m *Machine) Probe(now time.Time, pair Pair, p *wire.Probe) []Action {
 	}
 	m.history.received(p.Sent[0])
 	if m.state == Operational {
-		m.watched(now, p.Received)
+		m.watchAnswered(now, p.Received)
 	}
 	why := "probe " + from.String() + " received"
 	switch from {

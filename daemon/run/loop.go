@@ -101,6 +101,7 @@ func New(o Options) (*Loop, error) {
 	}
 	e, err := engine.New(engine.Config{
 		Seed: o.Seed, SendTimeout: o.Config.SendTimeout, Teardown: teardown, FailBack: o.Config.FailBack,
+		Multipath: o.Config.MarkMask != 0,
 		Limits: engine.Limits{
 			Contexts: l.Contexts, Verifying: l.Verifying, Waiting: l.Waiting, R1Rate: l.R1Rate, VerifyRate: l.VerifyRate,
 			RecoveryRate: l.RecoveryRate, ErrorRate: l.ErrorRate,

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"shim6/daemon/reap"
+	"shim6/daemon/wire"
 )
 
 const (
@@ -15,11 +16,24 @@ const (
 	timeout = 10 * time.Second
 )
 
+func (b *bench) plan(failBack, timeout time.Duration) {
+	b.took(b.SetWatch(b.now, reap.WatchPlan{Home: first, FailBack: failBack, Timeout: timeout}))
+}
+
+// round moves the clock to the next probes, past the time for answers to the last ones.
+func (b *bench) round() []string {
+	for {
+		if got := b.expire(); got != nil || b.Deadline().IsZero() {
+			return got
+		}
+	}
+}
+
 // away gives a bench whose payload had to leave the first pair.
 func away(t *testing.T) *bench {
 	t.Helper()
 	b := newBench(1)
-	b.SetFailBack(b.now, first, stable, timeout)
+	b.plan(stable, timeout)
 	b.took(b.SendTimeoutExpired(b.now, b.epoch))
 	for b.lastPair() != other {
 		b.expire()
@@ -42,7 +56,7 @@ func TestFailBack(t *testing.T) {
 	var answered []time.Time
 	for b.Current() == other {
 		last := b.now
-		got := b.expire()
+		got := b.round()
 		if !slices.Equal(got, []string{"probe InboundOk sent 1 received 0"}) || b.lastPair() != first || b.State() != reap.Operational {
 			t.Fatalf("%q on %s in %v", got, pairName(b.lastPair()), b.State())
 		}
@@ -64,14 +78,14 @@ func TestFailBack(t *testing.T) {
 func TestFailBackNeedsEveryAnswer(t *testing.T) {
 	b := away(t)
 	for range 3 {
-		b.expire()
+		b.round()
 		b.answer()
 	}
-	b.expire() // lost
+	b.round() // lost
 	var gap time.Duration
 	for range 6 {
 		last := b.now
-		b.expire()
+		b.round()
 		gap = b.now.Sub(last)
 	}
 	if gap < 40*time.Second || gap > 80*time.Second {
@@ -80,7 +94,7 @@ func TestFailBackNeedsEveryAnswer(t *testing.T) {
 	b.answer()
 	again := b.now
 	for b.Current() == other {
-		b.expire()
+		b.round()
 		b.answer()
 	}
 	if b.now.Sub(again) < stable {
@@ -91,12 +105,12 @@ func TestFailBackNeedsEveryAnswer(t *testing.T) {
 // A path that is lost after each return is returned to more and more rarely.
 func TestFailBackIsDamped(t *testing.T) {
 	b := away(t)
-	b.SetFailBack(b.now, first, time.Second, 500*time.Millisecond)
+	b.plan(time.Second, 500*time.Millisecond)
 	var stays []time.Duration
 	for range 8 {
 		last := b.now
 		for b.Current() == other {
-			b.expire()
+			b.round()
 			b.answer()
 		}
 		stays = append(stays, b.now.Sub(last))
@@ -124,7 +138,7 @@ func TestFailBackPolicy(t *testing.T) {
 		"the first pair is not preferred":     {[]reap.Candidate{low(a[0]), a[1]}, func(*bench) {}, reap.Pair{}},
 		"another one is":                      {[]reap.Candidate{low(a[0]), low(a[1]), {Addr: b3}}, func(*bench) {}, reap.Pair{Local: b3, Peer: b1}},
 		"the first pair cannot be used":       {a[1:], func(*bench) {}, reap.Pair{}},
-		"never":                               {a, func(b *bench) { b.SetFailBack(b.now, first, 0, timeout) }, reap.Pair{}},
+		"never":                               {a, func(b *bench) { b.plan(0, timeout) }, reap.Pair{}},
 		"at rest":                             {a, func(b *bench) { b.Rest(b.now, true) }, reap.Pair{}},
 		"no more at rest":                     {a, func(b *bench) { b.Rest(b.now, true); b.Rest(b.now, false) }, first},
 		"asked anew while something explores": {a, func(b *bench) { b.took(b.Explore(b.now, "asked for", true)); b.Rest(b.now, false) }, other},
@@ -140,7 +154,7 @@ func TestFailBackPolicy(t *testing.T) {
 				return
 			}
 			if b.State() == reap.Operational {
-				b.expire()
+				b.round()
 			}
 			if b.lastPair() != tt.want {
 				t.Errorf("a probe on %s, want %s", pairName(b.lastPair()), pairName(tt.want))
@@ -153,7 +167,7 @@ func TestFailBackPolicy(t *testing.T) {
 func TestFailBackForgedAnswer(t *testing.T) {
 	b := away(t)
 	for range 20 {
-		b.expire()
+		b.round()
 		r := b.lastReport()
 		r.Nonce++
 		b.probe(other, reap.Operational, r)
@@ -169,4 +183,64 @@ func TestFailBackForgedAnswer(t *testing.T) {
 	if b.now = b.now.Add(2 * stable); b.Current() != other {
 		t.Error("one answer, twice")
 	}
+}
+
+// With multipath every pair is probed, those that answer are paths beside the current one, and one that does not answer any more
+// is none two seconds later. A new exploration changes nothing about them until it is known better.
+func TestMultipath(t *testing.T) {
+	b := newBench(1)
+	b.took(b.SetCandidates(b.now, addrs(a1, a2), addrs(b1, b2)))
+	b.took(b.SetWatch(b.now, reap.WatchPlan{Home: first, Timeout: timeout, Multipath: true}))
+	paths := func(want ...string) {
+		t.Helper()
+		var got []string
+		for _, p := range b.Paths() {
+			got = append(got, pairName(p))
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("paths %q, want %q", got, want)
+		}
+	}
+	changed := func(acts []reap.Action) bool {
+		return slices.ContainsFunc(acts, func(a reap.Action) bool { _, ok := a.(reap.PathsChanged); return ok })
+	}
+	paths("a1>b1")
+	b.round()
+	if n := len(b.pairs); n != 3 {
+		t.Fatalf("%d probes", n)
+	}
+	var reports []wire.ProbeReport
+	for _, p := range b.probes {
+		reports = append(reports, p.Sent[0])
+	}
+	answer := func(reports ...wire.ProbeReport) []reap.Action {
+		b.nonce++
+		acts := b.Probe(b.now, first, &wire.Probe{Sent: []wire.ProbeReport{{Src: b1, Dst: a1, Nonce: b.nonce}}, Received: reports})
+		b.took(acts)
+		return acts
+	}
+	if !changed(answer(reports[0], reports[2])) {
+		t.Error("nobody was told of new paths")
+	}
+	paths("a1>b1", pairName(b.pairs[0]), pairName(b.pairs[2]))
+	if changed(b.Expire(b.Deadline())) {
+		t.Error("told of a path that has not changed")
+	}
+	b.round()
+	reports = nil
+	for _, p := range b.probes[3:] {
+		reports = append(reports, p.Sent[0])
+	}
+	answer(reports[:2]...)
+	b.now = b.Deadline()
+	if b.now.Sub(start) > time.Minute || !changed(b.Expire(b.now)) {
+		t.Error("nobody was told of a lost path")
+	}
+	paths("a1>b1", "a1>b2", "a2>b1")
+	b.took(b.Suspect(b.now, "carrier lost", true))
+	paths("a1>b1", "a1>b2", "a2>b1")
+	b.expire()
+	b.took(b.SetCandidates(b.now, addrs(a1), addrs(b1, b2)))
+	b.probe(first, reap.InboundOk, b.probes[6].Sent[0])
+	paths("a1>b1", "a1>b2")
 }
