@@ -36,6 +36,7 @@ func (e *Engine) snapshot(c *context) Snapshot {
 		PDSPeer:          slices.Clone(c.PDSPeer),
 		SendTimeout:      c.sendTimeout,
 		Teardown:         c.teardown,
+		Ends:             c.ends,
 		KeepaliveTimeout: c.keepaliveTimeout(),
 		ProbesSent:       c.probesSent,
 		ProbesReceived:   c.probesReceived,
@@ -108,6 +109,8 @@ func (e *Engine) onAdopt(now time.Time, ev AdoptContext) {
 		e.program(c) // the other paths may not work any more
 	}
 	if !e.own.Has(c.ULIDs.Local) {
+		c.ends = s.Ends
+		e.table.schedule(c)
 		e.sign(e.own.Keep(shim6.LocalLocator{Addr: c.ULIDs.Local, PDS: s.PDSLocal, KeyID: s.KeyIDLocal}))
 	}
 	e.inform(now, c, 0)

@@ -78,6 +78,8 @@ func (e *Engine) Handle(now time.Time, ev Event) []Action {
 		e.onContextGone(now, ev)
 	case LocalLocators:
 		e.onLocalLocators(now, ev)
+	case ULIDEnds:
+		e.onULIDEnds(now, ev)
 	case SignDone:
 		e.onSignDone(now, ev)
 	case VerifyDone:
@@ -127,6 +129,10 @@ func (e *Engine) expire(now time.Time) {
 		c := e.table.queue[0]
 		if c.reap != nil && c.State() == shim6.StateEstablished {
 			e.reapDo(now, c, c.reap.Expire(now))
+		}
+		if !c.ends.IsZero() && !now.Before(c.ends) {
+			e.apply(now, c, c.Close(now, "ULID is not valid any more"))
+			continue
 		}
 		e.apply(now, c, c.Expire(now))
 	}

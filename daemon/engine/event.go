@@ -62,6 +62,13 @@ type LocalLocators struct {
 	Locators []LocalLocator
 }
 
+// ULIDEnds says how long an address stays valid that is no local locator now. Contexts with that ULID live until then, unless
+// it comes back: it may be another host's afterwards (RFC 5533 section 1.5).
+type ULIDEnds struct {
+	ULID netip.Addr
+	At   time.Time
+}
+
 // A LocalLocator is a local address and, when it is a CGA or HBA of ours, what proves it.
 type LocalLocator struct {
 	Addr netip.Addr
@@ -135,6 +142,7 @@ func (PayloadSeen) event()        {}
 func (UnknownTag) event()         {}
 func (ContextGone) event()        {}
 func (LocalLocators) event()      {}
+func (ULIDEnds) event()           {}
 func (SignDone) event()           {}
 func (VerifyDone) event()         {}
 func (DeleteContext) event()      {}

@@ -97,7 +97,7 @@ func (z *fuzzer) step() {
 	if z.chance(8) {
 		epoch--
 	}
-	switch z.below(29) {
+	switch z.below(30) {
 	case 0:
 		z.handle(engine.Trigger{ULIDs: engine.ULIDPair{Local: z.local(), Peer: z.peer()}}, nil)
 	case 1:
@@ -166,7 +166,9 @@ func (z *fuzzer) step() {
 		// As long as a watched pair takes to be probed.
 		z.now = z.now.Add(time.Duration(z.byte()) * 500 * time.Millisecond)
 		z.handle(engine.Tick{}, nil)
-	case 20, 21:
+	case 20:
+		z.handle(engine.ULIDEnds{ULID: z.local(), At: z.now.Add(time.Duration(z.byte())*time.Second - time.Minute)}, nil)
+	case 21, 22:
 		p, m := z.packet()
 		z.handle(p, m)
 	default:

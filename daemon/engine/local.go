@@ -83,6 +83,10 @@ func (e *Engine) onLocalLocators(now time.Time, ev LocalLocators) {
 	e.sign(e.own.Update(own, e.table.ulids()))
 	e.wake(now, func(*shim6.Signature) bool { return true })
 	for _, c := range e.table.all() {
+		if e.own.Has(c.ULIDs.Local) {
+			c.ends = time.Time{}
+			e.table.schedule(c)
+		}
 		switch c.State() {
 		case shim6.StateEstablished:
 			e.setCandidates(now, c)
@@ -92,6 +96,21 @@ func (e *Engine) onLocalLocators(now time.Time, ev LocalLocators) {
 		}
 	}
 	e.informAll(now, nil)
+}
+
+// onULIDEnds is RFC 5533 section 1.5: communication that uses a ULID ends when the ULID becomes invalid. An address that only
+// went away, with its interface or its network, is valid as long as it was to be.
+func (e *Engine) onULIDEnds(now time.Time, ev ULIDEnds) {
+	if e.own.Has(ev.ULID) {
+		e.refuse(ReasonStaleEvent, fmt.Sprintf("end of %v, which is a local locator", ev.ULID))
+		return
+	}
+	for _, c := range e.table.all() {
+		if c.ULIDs.Local == ev.ULID {
+			c.ends = ev.At
+			e.table.schedule(c)
+		}
+	}
 }
 
 // sign asks for signatures, and tells what cannot be announced.

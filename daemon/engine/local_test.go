@@ -179,3 +179,51 @@ func TestNewLocalLocatorIsNotUsedYet(t *testing.T) {
 		t.Errorf("a new context knows %d locators", n)
 	}
 }
+
+// RFC 5533 section 1.5: when the prefix of a ULID "becomes invalid", communication that uses it ends: the address may be another
+// host's afterwards. One that is only gone for a while, as when a host moves, carries its contexts along until then.
+func TestULIDBecomesInvalid(t *testing.T) {
+	gone := func() (*world, *host) {
+		w, a, _ := established(t, engine.Config{})
+		locs := a.locs
+		a.setLocators(a.locs[1:])
+		a.locs = locs
+		a.handle(engine.ULIDEnds{ULID: locs[0].Addr, At: w.now.Add(time.Hour)})
+		w.advance(59 * time.Minute)
+		if s := a.only(); s.State != shim6.StateEstablished || s.Current.Local == locs[0].Addr {
+			t.Fatalf("%v on %v while the ULID is valid", s.State, s.Current)
+		}
+		a.take()
+		return w, a
+	}
+	w, a := gone()
+	w.advance(time.Minute)
+	acts := a.take()
+	if cs := pick[engine.StateChanged](acts); len(a.e.Contexts()) != 0 || len(cs) != 1 || cs[0].To != shim6.StateIdle || len(pick[engine.RemoveContext](acts)) != 1 {
+		t.Errorf("%d contexts, %s", len(a.e.Contexts()), kinds(acts))
+	}
+	// It comes back before.
+	w, a = gone()
+	a.setLocators(a.locs)
+	w.advance(2 * time.Hour)
+	if s := a.only(); s.State != shim6.StateEstablished {
+		t.Errorf("%v", s.State)
+	}
+	silent(t, a.handle(engine.ULIDEnds{ULID: a.addr(0), At: w.now}), engine.ReasonStaleEvent)
+	// The daemon starts again in between.
+	w, a = gone()
+	again := w.add("a again", engine.Config{}, a.locs[1:])
+	again.handle(engine.AdoptContext{Snapshot: a.only()})
+	w.advance(time.Minute)
+	if n := len(again.e.Contexts()); n != 0 {
+		t.Errorf("%d contexts after a restart", n)
+	}
+	// It is invalid at once.
+	_, a, _ = established(t, engine.Config{})
+	w, ulid := a.w, a.addr(0)
+	a.handle(engine.LocalLocators{Locators: a.locs[1:]})
+	a.handle(engine.ULIDEnds{ULID: ulid, At: w.now.Add(-time.Second)})
+	if n := len(a.e.Contexts()); n != 0 {
+		t.Errorf("%d contexts of an invalid ULID", n)
+	}
+}

@@ -27,6 +27,7 @@ type Snapshot struct {
 	PDSPeer           []byte // the peer's CGA parameters, which its later messages need not repeat
 	PDSLocal          []byte // what proves ULIDs.Local, which may be no local locator any more; nil for nothing
 	KeyIDLocal        string
+	Ends              time.Time // when ULIDs.Local, being no local locator, becomes invalid; zero for never
 	Reap              reap.State
 	SendTimeout       time.Duration
 	Teardown          time.Duration

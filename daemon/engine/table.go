@@ -31,6 +31,7 @@ type context struct {
 	sendTimeout time.Duration
 	told        time.Duration // the Send Timeout that the peer goes by until it acknowledges a shorter one
 	teardown    time.Duration
+	ends        time.Time // when the local ULID becomes invalid, zero for never
 
 	updatesCome uint64 // Update Requests of the peer so far
 	updateTaken uint64 // the last of these that was taken over
@@ -156,6 +157,9 @@ func (t *table) ulids() map[netip.Addr]bool {
 // schedule puts a context in its place in the queue of deadlines.
 func (t *table) schedule(c *context) {
 	d := c.Deadline()
+	if !c.ends.IsZero() && (d.IsZero() || c.ends.Before(d)) {
+		d = c.ends
+	}
 	if c.reap != nil && c.State() == shim6.StateEstablished {
 		if r := c.reap.Deadline(); !r.IsZero() && (d.IsZero() || r.Before(d)) {
 			d = r

@@ -29,9 +29,13 @@ func (l *Loop) refresh() {
 	var shown []ctl.Locator
 	told := []engine.LocalLocator{}
 	carrier := make(map[netip.Addr]bool)
+	valid := make(map[netip.Addr]time.Time)
 	for _, a := range usable {
 		addr := a.Prefix.Addr()
 		carrier[addr] = carrier[addr] || a.Carrier
+		if a.Valid != rtnl.Forever {
+			valid[addr] = l.now.Add(a.Valid)
+		}
 		if slices.ContainsFunc(told, func(t engine.LocalLocator) bool { return t.Addr == addr }) {
 			continue
 		}
@@ -55,6 +59,13 @@ func (l *Loop) refresh() {
 		l.report.locatorsChanged(l.now, len(told))
 		l.handle(engine.LocalLocators{Locators: told})
 	}
+	for addr, until := range l.valid {
+		if _, there := carrier[addr]; !there {
+			l.handle(engine.ULIDEnds{ULID: addr, At: until})
+			l.changed()
+		}
+	}
+	l.valid = valid
 	for _, h := range l.hints {
 		l.handle(h)
 	}

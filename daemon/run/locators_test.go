@@ -135,6 +135,32 @@ func TestLostAddressStartsAnExploration(t *testing.T) {
 	})
 }
 
+// RFC 5533 section 1.5: a context ends with the valid lifetime of its ULID, wherever the address is by then. One that has no end
+// goes on, as a host that moves needs it.
+func TestExpiredULIDEndsContexts(t *testing.T) {
+	for name, tt := range map[string]struct {
+		valid time.Duration
+		after time.Duration
+		want  int
+	}{"expired": {time.Hour, time.Hour + time.Second, 0}, "not yet": {time.Hour, 59 * time.Minute, 1}, "static": {rtnl.Forever, 48 * time.Hour, 1}} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				p := newPair(t)
+				p.a.addrs[0].Valid = tt.valid
+				p.a.cfg.Teardown, p.b.cfg.Teardown = 0, 0
+				p.run(t)
+				defer p.stop()
+				p.establish(t)
+				p.a.setAddresses(p.a.addrs[1])
+				time.Sleep(tt.after)
+				if got := p.a.contexts(t); len(got) != tt.want {
+					t.Errorf("%d contexts, want %d", len(got), tt.want)
+				}
+			})
+		})
+	}
+}
+
 // counting counts how often the keys are read.
 type counting struct {
 	n   int

@@ -50,6 +50,7 @@ type Loop struct {
 	told     []engine.LocalLocator // the same, as the engine has them
 	health   map[netip.Addr]*health
 	routed   map[engine.LocatorPair]bool // pairs in use: whether they had a route
+	valid    map[netip.Addr]time.Time    // until when, without those that are for ever
 	hints    []engine.Hint               // for when the engine knows the locators
 
 	held      map[wire.ContextTag]*held
