@@ -82,6 +82,9 @@ func (e *Engine) onAdopt(now time.Time, ev AdoptContext) {
 		e.table.remove(old) // a failure that is remembered
 	}
 	c := &context{inKernel: true, path: s.Current, sendTimeout: s.SendTimeout, teardown: s.Teardown}
+	if c.home = LocatorPair(s.ULIDs); s.FII != 0 {
+		c.home = s.Current
+	}
 	if c.teardown == 0 { // saved before contexts had their own
 		c.teardown = e.cfg.Teardown
 	}

@@ -96,6 +96,10 @@ func (e *Engine) Handle(now time.Time, ev Event) []Action {
 		if c := e.established(ev.Tag, "probe"); c != nil {
 			e.reapDo(now, c, c.reap.Explore(now, "asked for", true))
 		}
+	case Fork:
+		if c := e.established(ev.Tag, "fork"); c != nil {
+			e.onFork(now, c, ev)
+		}
 	case Hint:
 		e.onHint(now, ev)
 	case ContextIdle:

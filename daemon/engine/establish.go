@@ -30,13 +30,15 @@ func (e *Engine) onTrigger(now time.Time, ev Trigger) {
 	case len(e.table.byKey) >= e.cfg.Limits.Contexts:
 		e.refuse(ReasonContextsFull, "trigger")
 	default:
-		c := e.newContext(contextKey{ulids: u})
+		c := e.newContext(contextKey{ulids: u}, e.cfg.SendTimeout)
 		e.apply(now, c, c.Initiate(now, LocatorPair(u), e.newTag(), e.newNonce()))
 	}
 }
 
-func (e *Engine) newContext(k contextKey) *context {
-	c := &context{Context: shim6.New(e.params(k, e.cfg.SendTimeout)), sendTimeout: e.cfg.SendTimeout, teardown: e.cfg.Teardown}
+func (e *Engine) newContext(k contextKey, sendTimeout time.Duration) *context {
+	c := &context{
+		Context: shim6.New(e.params(k, sendTimeout)), home: LocatorPair(k.ulids), sendTimeout: sendTimeout, teardown: e.cfg.Teardown,
+	}
 	e.table.add(c)
 	return c
 }
@@ -199,7 +201,7 @@ func (e *Engine) accept(now time.Time, p PacketIn, k contextKey, r shim6.Request
 		e.drop(p, ReasonContextsFull, r.Why)
 		return
 	case c == nil:
-		c = e.newContext(k)
+		c = e.newContext(k, e.cfg.SendTimeout)
 	}
 	if !c.State().Alive() {
 		c.TagLocal = e.newTag()

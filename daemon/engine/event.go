@@ -131,6 +131,15 @@ type AdoptContext struct {
 	Snapshot Snapshot
 }
 
+// Fork asks for another context between the ULIDs of an established one, on a locator pair of the caller's choice and with a
+// Send Timeout of its own (RFC 5533 section 7.7). It gets a random Forked Instance Identifier. What is zero is that of the
+// context that is forked. No payload is sent through a forked context unless the kernel is told which.
+type Fork struct {
+	Tag         wire.ContextTag
+	Pair        LocatorPair
+	SendTimeout time.Duration
+}
+
 // Tick says that the deadline returned by Deadline has come.
 type Tick struct{}
 
@@ -151,4 +160,5 @@ func (ProbeContext) event()       {}
 func (Hint) event()               {}
 func (ContextIdle) event()        {}
 func (AdoptContext) event()       {}
+func (Fork) event()               {}
 func (Tick) event()               {}

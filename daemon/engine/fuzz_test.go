@@ -97,7 +97,7 @@ func (z *fuzzer) step() {
 	if z.chance(8) {
 		epoch--
 	}
-	switch z.below(30) {
+	switch z.below(31) {
 	case 0:
 		z.handle(engine.Trigger{ULIDs: engine.ULIDPair{Local: z.local(), Peer: z.peer()}}, nil)
 	case 1:
@@ -168,7 +168,11 @@ func (z *fuzzer) step() {
 		z.handle(engine.Tick{}, nil)
 	case 20:
 		z.handle(engine.ULIDEnds{ULID: z.local(), At: z.now.Add(time.Duration(z.byte())*time.Second - time.Minute)}, nil)
-	case 21, 22:
+	case 21:
+		z.handle(engine.Fork{
+			Tag: tag, Pair: engine.LocatorPair{Local: z.local(), Peer: z.peer()}, SendTimeout: time.Duration(z.byte()) * 100 * time.Millisecond,
+		}, nil)
+	case 22, 23:
 		p, m := z.packet()
 		z.handle(p, m)
 	default:
@@ -271,7 +275,7 @@ func key(nonce uint32, validator []byte) string { return fmt.Sprint(nonce, valid
 // mayMakeContext: "a responder holds no state before a valid I2".
 func (z *fuzzer) mayMakeContext(ev engine.Event, m wire.Message) {
 	switch ev.(type) {
-	case engine.Trigger, engine.AdoptContext, engine.VerifyDone, engine.SignDone, engine.LocalLocators:
+	case engine.Trigger, engine.Fork, engine.AdoptContext, engine.VerifyDone, engine.SignDone, engine.LocalLocators:
 		return
 	case engine.PacketIn:
 		if z.isValidated(m) {

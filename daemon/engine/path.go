@@ -66,7 +66,7 @@ func (e *Engine) setCandidates(now time.Time, c *context) {
 		}
 	}
 	e.reapDo(now, c, c.reap.SetWatch(now, reap.WatchPlan{
-		Home: reap.Pair(c.ULIDs), FailBack: e.cfg.FailBack, Timeout: max(c.sendTimeout, c.told, c.keepaliveTimeout()),
+		Home: reap.Pair(c.home), FailBack: e.cfg.FailBack, Timeout: max(c.sendTimeout, c.told, c.keepaliveTimeout()),
 		Multipath: e.cfg.Multipath,
 	}))
 	e.reapDo(now, c, c.reap.SetCandidates(now, local, peer))

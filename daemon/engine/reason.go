@@ -46,6 +46,7 @@ const (
 	ReasonOwnLocator    Reason = "own-locator"    // a local locator that cannot be one, or one too many
 	ReasonBadSnapshot   Reason = "bad-snapshot"   // a context that cannot be adopted
 	ReasonBadTimeout    Reason = "bad-timeout"    // asked for, and out of range
+	ReasonBadFork       Reason = "bad-fork"       // a fork on a pair that the context cannot use
 	ReasonNotAsked      Reason = "not-asked"      // acknowledgement of a request that was not made
 	ReasonOvertaken     Reason = "overtaken"      // Update Request verified after a later one was taken
 )
@@ -58,6 +59,7 @@ func Reasons() []Reason {
 		ReasonVerifyFull, ReasonVerifyRate, ReasonR1Rate, ReasonRecoveryRate, ReasonErrorRate, ReasonContextsFull,
 		ReasonWaitingFull, ReasonTooLong, ReasonStaleEvent, ReasonBadReport, ReasonProbeRate, ReasonErrorMsg, ReasonICMP,
 		ReasonUnknownID, ReasonSignFailed, ReasonOwnParameters, ReasonOwnLocator, ReasonBadSnapshot, ReasonNotAsked, ReasonBadTimeout,
+		ReasonBadFork,
 		ReasonOvertaken,
 	}
 	for _, r := range wire.AllReasons {

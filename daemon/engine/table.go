@@ -26,6 +26,7 @@ type context struct {
 	reap     *reap.Machine // nil until the context was established
 	inKernel bool
 	path     LocatorPair // that the kernel was given
+	home     LocatorPair // preferred among pairs of equal preference
 	noticed  LocatorPair // that the last Update Request went on
 	// sendTimeout is what the peer was told or is being told, so it stays when the configuration changes with a restart.
 	sendTimeout time.Duration
