@@ -34,8 +34,9 @@ func FuzzMachine(f *testing.F) {
 	})
 }
 
-// mostProbes bounds the probes in a second: ten replies at once and ten more, those of the timer, and those asked for in between.
-const mostProbes = 30
+// mostProbes bounds the probes in a second: ten replies at once and ten more, those of the timer, those asked for in between, and
+// those of watched pairs.
+const mostProbes = 37
 
 type fuzzer struct {
 	t     *testing.T
@@ -111,9 +112,11 @@ func (z *fuzzer) step() {
 	case 8:
 		z.do(m.Suspect(z.now, "hint", z.below(2) == 0))
 	case 9:
-		m.SetFailBack(z.now, z.pair(), time.Duration(z.below(4))*time.Second, 3*time.Second)
+		z.do(m.SetWatch(z.now, reap.WatchPlan{
+			Home: z.pair(), FailBack: time.Duration(z.below(4)) * time.Second, Timeout: 3 * time.Second, Multipath: z.below(2) == 0,
+		}))
 	case 10:
-		m.Rest(z.now, z.below(2) == 0)
+		z.do(m.Rest(z.now, z.below(2) == 0))
 	case 11:
 		z.now = z.now.Add(time.Duration(z.below(256)) * 13 * time.Millisecond)
 	case 12:
@@ -156,6 +159,9 @@ func (z *fuzzer) do(acts []reap.Action) {
 			r := a.Probe.Sent[0]
 			if r.Src != a.Pair.Local || r.Dst != a.Pair.Peer || len(a.Probe.Sent) > 15 || len(a.Probe.Received) > 15 {
 				t.Fatalf("probe on %v reports %+v", a.Pair, a.Probe)
+			}
+			if paths := z.m.Paths(); paths[0] != z.m.Current() || len(paths) > 8 {
+				t.Fatalf("current pair %v, paths %v", z.m.Current(), paths)
 			}
 			if !slices.Contains(z.local, a.Pair.Local) || !slices.Contains(z.peer, a.Pair.Peer) {
 				t.Fatalf("probe on %v", a.Pair)
