@@ -73,3 +73,30 @@ func TestReaches(t *testing.T) {
 	src = netip.MustParseAddr("2001:db8:a1::2")
 	is("from an address that the host does not have", false)
 }
+
+// Whoever keeps routes after a change would do so for ever if that were told.
+func TestWatchDoesNotTellKeptRoutes(t *testing.T) {
+	noDAD(t)
+	l := pair(t, "p0", "p1")
+	if err := netlink.LinkSetUp(link(t, "lo")); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	changed, err := Watch(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	quiet(changed)
+	for range 2 {
+		if err := KeepSources([]netip.Addr{netip.MustParseAddr("2001:db8:a9::1")}, l.Attrs().Index); err != nil {
+			t.Fatal(err)
+		}
+	}
+	t.Cleanup(func() { _ = KeepSources(nil, 0) })
+	select {
+	case <-changed:
+		t.Error("a kept route was told")
+	case <-time.After(300 * time.Millisecond):
+	}
+}

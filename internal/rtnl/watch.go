@@ -117,7 +117,8 @@ func (s *subscription) forward(ctx context.Context, changed chan<- struct{}) (br
 			if !ok {
 				return true
 			}
-			if u.Family == unix.AF_INET6 {
+			// What KeepSources does is done because of a change.
+			if u.Family == unix.AF_INET6 && u.Protocol != sourceProtocol {
 				tell(changed)
 			}
 		}
