@@ -4,7 +4,6 @@ package engine_test
 
 import (
 	"errors"
-	"fmt"
 	"maps"
 	"math/rand/v2"
 	"net/netip"
@@ -53,7 +52,7 @@ type fuzzer struct {
 	tags     []wire.ContextTag
 	nonces   []uint32
 	prompts  []prompt
-	nonce    map[string]bool
+	nonce    map[nonceKey]bool
 	mine     map[uint32]bool // initiator nonces sent
 	reports  []wire.ProbeReport
 	verifies map[uint64]engine.Verify
@@ -62,9 +61,21 @@ type fuzzer struct {
 	ulids    map[netip.Addr]bool    // that peers have
 	proved   map[netip.Addr]bool    // was the source of a message with a validator or nonce of ours
 	epochs   map[wire.ContextTag]uint32
-	used     map[string]bool // epochs by tag
-	contexts int
+	used     map[epochKey]bool // epochs by tag
+	contexts []engine.Snapshot
 }
+
+// A nonceKey is a responder nonce with its validator, an epochKey an epoch of a context.
+type (
+	nonceKey struct {
+		nonce     uint32
+		validator string
+	}
+	epochKey struct {
+		tag   wire.ContextTag
+		epoch uint32
+	}
+)
 
 func newFuzz(t *testing.T, b []byte) *fuzzer {
 	e, err := engine.New(engine.Config{Seed: [32]byte{1}, SendTimeout: 3 * time.Second, FailBack: 5 * time.Second, Multipath: true, Limits: engine.Limits{
@@ -75,9 +86,9 @@ func newFuzz(t *testing.T, b []byte) *fuzzer {
 	}
 	z := &fuzzer{
 		t: t, b: b, e: e, now: start,
-		nonce: map[string]bool{}, mine: map[uint32]bool{}, verifies: map[uint64]engine.Verify{}, signs: map[uint64]bool{},
+		nonce: map[nonceKey]bool{}, mine: map[uint32]bool{}, verifies: map[uint64]engine.Verify{}, signs: map[uint64]bool{},
 		verified: map[[2]netip.Addr]bool{}, ulids: map[netip.Addr]bool{}, proved: map[netip.Addr]bool{},
-		epochs: map[wire.ContextTag]uint32{}, used: map[string]bool{},
+		epochs: map[wire.ContextTag]uint32{}, used: map[epochKey]bool{},
 		tags: []wire.ContextTag{0, 1, 1 << 46}, nonces: []uint32{0, 1},
 	}
 	for i := range 4 {
@@ -149,7 +160,7 @@ func (z *fuzzer) step() {
 			z.handle(engine.Tick{}, nil)
 		}
 	case 15:
-		if cs := z.e.Contexts(); len(cs) > 0 {
+		if cs := z.contexts; len(cs) > 0 {
 			s := cs[z.below(len(cs))]
 			s.FII, s.TagLocal = s.FII+uint32(z.below(2)), s.TagLocal^wire.ContextTag(z.below(2))
 			z.handle(engine.AdoptContext{Snapshot: s}, nil)
@@ -202,10 +213,15 @@ func (z *fuzzer) handle(ev engine.Event, m wire.Message) {
 	}
 	p, isPacket := ev.(engine.PacketIn)
 	z.note(ev, p, m)
-	if len(cs) > z.contexts {
+	if len(cs) > len(z.contexts) {
 		z.mayMakeContext(ev, m)
 	}
-	z.contexts = len(cs)
+	z.contexts = cs
+	for _, a := range acts { // one of two messages that waited for a signature may undo what the other did
+		if made, ok := a.(engine.StateChanged); ok && made.To.Alive() {
+			z.ulids[made.ULIDs.Peer] = true
+		}
+	}
 	for _, c := range cs {
 		z.ulids[c.ULIDs.Peer] = true
 		z.checkSnapshot(c)
@@ -232,7 +248,7 @@ func (z *fuzzer) handle(ev engine.Event, m wire.Message) {
 		case engine.Sign:
 			z.signs[a.ID] = true
 		case engine.SetReap:
-			key := fmt.Sprint(a.Tag, a.Epoch)
+			key := epochKey{a.Tag, a.Epoch}
 			if z.used[key] {
 				t.Fatalf("%T: epoch %d of %v again", ev, a.Epoch, a.Tag)
 			}
@@ -270,7 +286,7 @@ func (z *fuzzer) note(ev engine.Event, p engine.PacketIn, m wire.Message) {
 	}
 }
 
-func key(nonce uint32, validator []byte) string { return fmt.Sprint(nonce, validator) }
+func key(nonce uint32, validator []byte) nonceKey { return nonceKey{nonce, string(validator)} }
 
 // mayMakeContext: "a responder holds no state before a valid I2".
 func (z *fuzzer) mayMakeContext(ev engine.Event, m wire.Message) {

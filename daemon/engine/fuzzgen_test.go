@@ -138,7 +138,7 @@ func (z *fuzzer) answer() (engine.PacketIn, wire.Message) {
 			z.offer(&ur.Options)
 			m = ur
 		}
-		if cs := z.e.Contexts(); len(cs) > 0 && z.chance(3) {
+		if cs := z.contexts; len(cs) > 0 && z.chance(3) {
 			m = &wire.R1bis{PacketTag: cs[z.below(len(cs))].TagPeer, Options: wire.Options{Validator: z.octets(3)}}
 		}
 	default:
@@ -224,7 +224,7 @@ func (z *fuzzer) packet() (engine.PacketIn, wire.Message) {
 
 // tagged gives a context of the engine, mostly.
 func (z *fuzzer) tagged() wire.ContextTag {
-	if cs := z.e.Contexts(); len(cs) > 0 && !z.chance(8) {
+	if cs := z.contexts; len(cs) > 0 && !z.chance(8) {
 		return cs[z.below(len(cs))].TagLocal
 	}
 	return z.tag()
