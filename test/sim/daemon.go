@@ -11,8 +11,8 @@ import (
 	"shim6/daemon/wire"
 )
 
-// saveDelay is how long a change of the contexts is not saved yet, as in shim6d.
-const saveDelay = 200 * time.Millisecond
+// saveDelay is how long a change of the contexts is not saved yet: shim6d writes it at once, which takes its time.
+const saveDelay = 5 * time.Millisecond
 
 // pollInterval is how often the daemon compares the kernel's contexts with its own, as shim6d does.
 const pollInterval = 30 * time.Second

@@ -18,6 +18,7 @@ type Flow struct {
 	ulids    engine.ULIDPair
 	interval time.Duration
 	stopped  bool
+	replies  *Flow // a packet for each that arrives, nil for none
 }
 
 // Flow starts payload from the host's ULID to that of another, a packet each interval.
@@ -48,6 +49,26 @@ func (h *Host) FlowBetween(ulids engine.ULIDPair, interval time.Duration) *Flow 
 	h.w.After(0, next)
 	return f
 }
+
+// Ping starts payload between two ULIDs that the other host answers, packet by packet.
+func (h *Host) Ping(ulids engine.ULIDPair, interval time.Duration) *Flow {
+	f := h.FlowBetween(ulids, interval)
+	f.replies = &Flow{ulids: engine.ULIDPair{Local: ulids.Peer, Peer: ulids.Local}}
+	return f
+}
+
+// flow finds the flow between two ULIDs.
+func (h *Host) flow(ulids engine.ULIDPair) *Flow {
+	for _, f := range h.flows {
+		if f.ulids == ulids {
+			return f
+		}
+	}
+	return new(Flow)
+}
+
+// Mute ends the answers to a flow.
+func (f *Flow) Mute() { f.replies = nil }
 
 // Stop ends the flow.
 func (f *Flow) Stop() { f.stopped = true }

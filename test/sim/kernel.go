@@ -144,9 +144,17 @@ func (k *kernel) input(now time.Time, p payload) {
 		c = k.byULIDs(engine.ULIDPair{Local: p.dst, Peer: p.src})
 	}
 	p.flow.received(k.host.w.Now, p)
-	if c == nil {
-		return
+	if c != nil {
+		k.arrived(now, c)
 	}
+	if r := p.flow.replies; r != nil {
+		r.Sent++
+		k.output(now, r)
+	}
+}
+
+// arrived does for a context what payload that came does.
+func (k *kernel) arrived(now time.Time, c *kernelContext) {
 	c.used = now
 	switch c.state {
 	case reap.Operational:

@@ -40,6 +40,8 @@ import (
 //	move HOST ADDR...         these are the addresses of a host from now on
 //	prefer ADDR WORD...       of an address: broken, transient, priority=N, weight=N; no word takes all back
 //	flow END END D            payload, a packet every D
+//	ping END END D            the same, and an answer to each
+//	mute END END              no answers any more
 //	stop END END
 //	kill HOST                 end its daemon; the kernel goes on
 //	reboot HOST               end its daemon and empty its kernel
@@ -203,13 +205,18 @@ func (r *runner) do(cmd string, args []string) error {
 		if d := a.duration(); a.err == nil {
 			h.FlowBetween(ulids, d)
 		}
+	case "ping":
+		h, ulids := a.ends()
+		if d := a.duration(); a.err == nil {
+			h.Ping(ulids, d)
+		}
+	case "mute":
+		if h, ulids := a.ends(); a.err == nil {
+			h.flow(ulids).Mute()
+		}
 	case "stop":
 		if h, ulids := a.ends(); a.err == nil {
-			for _, f := range h.flows {
-				if f.ulids == ulids {
-					f.Stop()
-				}
-			}
+			h.flow(ulids).Stop()
 		}
 	case "run":
 		r.w.Run(a.duration())

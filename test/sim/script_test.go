@@ -3,6 +3,7 @@
 package sim_test
 
 import (
+	"errors"
 	"flag"
 	"os"
 	"path/filepath"
@@ -18,12 +19,14 @@ var update = flag.Bool("update", false, "write the output of the scripts in test
 
 const divider = "----\n"
 
-// Each file of testdata is a script, a line of dashes, and what comes out.
+// Each file of testdata and cross is a script, a line of dashes, and what comes out.
 func TestScripts(t *testing.T) {
 	files, err := filepath.Glob("testdata/*.txt")
-	if err != nil || len(files) < 10 {
-		t.Fatalf("%d scripts, %v", len(files), err)
+	cross, crossErr := filepath.Glob("cross/*.txt")
+	if errors.Join(err, crossErr) != nil || len(files) < 10 || len(cross) < 3 {
+		t.Fatalf("%d and %d scripts, %v", len(files), len(cross), errors.Join(err, crossErr))
 	}
+	files = append(files, cross...)
 	for _, file := range files {
 		t.Run(strings.TrimSuffix(filepath.Base(file), ".txt"), func(t *testing.T) {
 			b, err := os.ReadFile(file)

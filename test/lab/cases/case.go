@@ -45,6 +45,7 @@ func All() []Case {
 		cgadFromNothing,
 		daemonKill,
 		mobility,
+		simCrossCheck,
 	}
 }
 
@@ -80,8 +81,9 @@ func (c *Case) Execute(job *report.Job, send func(report.Line)) error {
 // An Env is what a case works with.
 type Env struct {
 	*report.Job
-	send    func(report.Line)
-	cleanup []func()
+	send     func(report.Line)
+	cleanup  []func()
+	teardown time.Duration // of the daemons to come, zero for the default
 }
 
 // Say tells people how far the case is.

@@ -40,7 +40,7 @@ func (e *Env) startPeersWithKeys(net *topo.Network, keysA, heuristicB string) (*
 		return nil, err
 	}
 	p := &peers{e: e, net: net}
-	config := daemon.Config{Keys: keysA, SendTimeout: e.TSend, Heuristic: "default"}
+	config := daemon.Config{Keys: keysA, SendTimeout: e.TSend, Heuristic: "default", Teardown: e.teardown}
 	var err error
 	if p.a, err = daemon.New(net.A, e.Path(report.DaemonLog("a")), config); err != nil {
 		return nil, err

@@ -35,6 +35,7 @@ type Config struct {
 	Keys        string // the host whose keys it has
 	SendTimeout time.Duration
 	Heuristic   string
+	Teardown    time.Duration // zero for the default
 }
 
 // New prepares a daemon. Its log goes to a file, one JSON object a line.
@@ -51,6 +52,9 @@ func New(n *node.Node, log string, c Config) (*Daemon, error) {
 	// Payload stays where a failure brought it, unless a case wants it back.
 	yaml := fmt.Sprintf("keys: %s\nsocket: %s\nsend_timeout: %v\nfail_back: 0s\nheuristic: %s\nlog:\n  level: info\n  format: json\n",
 		filepath.Join(report.KeyDir, c.Keys), d.socket, c.SendTimeout, c.Heuristic)
+	if c.Teardown != 0 {
+		yaml += fmt.Sprintf("teardown: %v\n", c.Teardown)
+	}
 	return d, os.WriteFile(d.config, []byte(yaml), 0o644)
 }
 
