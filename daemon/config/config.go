@@ -35,6 +35,7 @@ type Config struct {
 	GSO         GSO
 	MarkMask    uint32 // bits of the packet mark that choose a path; zero for the current path alone
 	Interfaces  []string
+	Preferences []Preference
 	Log         Log
 	Limits      Limits
 }

@@ -3,6 +3,7 @@
 package config
 
 import (
+	"net/netip"
 	"os"
 	"path/filepath"
 	"slices"
@@ -42,6 +43,9 @@ tcp_kick: false
 gso: whole
 mark_mask: 0xff00
 interfaces: [eth0, "wlan*"]
+preferences:
+  2001:db8:a2::/48: {priority: 10, weight: 255, transient: true}
+  2001:db8:a2:5::/64: {}
 log:
   level: debug
   format: json
@@ -56,6 +60,9 @@ limits:
 `, &Config{
 			Keys: "/srv/keys", Socket: "/run/x/y.sock", SocketGroup: "net", State: "/run/x/state.json",
 			SendTimeout: 12500 * time.Millisecond, FailBack: 90 * time.Second, Hints: Hints{ICMP: true}, Heuristic: "default+eui64", GSO: GSOWhole, MarkMask: 0xff00,
+			Preferences: []Preference{
+				{netip.MustParsePrefix("2001:db8:a2::/48"), 10, 255, true}, {Prefix: netip.MustParsePrefix("2001:db8:a2:5::/64")},
+			},
 			Interfaces: []string{"eth0", "wlan*"}, Log: Log{"debug", "json"}, Limits: Limits{7, 8, 9, 10, 11, 12, 1000000},
 		}},
 		"bounds of the Send Timeout, least": {"send_timeout: 100ms", with(func(c *Config) { c.SendTimeout = 100 * time.Millisecond })},
@@ -70,7 +77,7 @@ limits:
 			if err != nil {
 				t.Fatal(err)
 			}
-			if d := cmp.Diff(tc.want, got); d != "" {
+			if d := cmp.Diff(tc.want, got, cmp.Comparer(func(a, b netip.Prefix) bool { return a == b })); d != "" {
 				t.Errorf("(-want +got):\n%s", d)
 			}
 		})
@@ -110,6 +117,13 @@ func TestParseErrors(t *testing.T) {
 		"heuristic with a space": {"heuristic: a b", `f.yaml:1: heuristic: "a b" is not the name of a heuristic: 1 to 127 printable characters`},
 		"bad pattern":            {"interfaces: ['eth[']", `f.yaml:1: interfaces: "eth[" is not an interface name or pattern`},
 		"empty pattern":          {"interfaces: ['']", `f.yaml:1: interfaces: "" is not an interface name or pattern`},
+		"preferences as a list":  {"preferences: [a]", `f.yaml:1: preferences: prefixes such as 2001:db8:a1::/48: {priority: 10} are needed, not a list`},
+		"preference of an IPv4":  {"preferences: {192.0.2.0/24: {}}", `f.yaml:1: preferences: "192.0.2.0/24" is not an IPv6 prefix such as 2001:db8:a1::/48`},
+		"prefix with host bits":  {"preferences: {'2001:db8::1/64': {}}", `f.yaml:1: preferences: "2001:db8::1/64" is not an IPv6 prefix such as 2001:db8:a1::/48`},
+		"prefix given twice":     {"preferences: {'2001:db8::/64': {}, '2001:db8:0::/64': {}}", `f.yaml:1: preferences: 2001:db8::/64 is given twice`},
+		"priority too large":     {"preferences: {'2001:db8::/64': {priority: 256}}", `f.yaml:1: preferences: 2001:db8::/64: priority: 256 is out of range: 0 to 255`},
+		"unknown preference":     {"preferences: {'2001:db8::/64': {broken: true}}", `f.yaml:1: preferences: 2001:db8::/64: "broken" is none of priority, weight and transient, or given twice`},
+		"preference not a map":   {"preferences: {'2001:db8::/64': 10}", `f.yaml:1: preferences: 2001:db8::/64: keys with values are needed, not a single value`},
 		"list in a list":         {"interfaces: [[a]]", `f.yaml:1: interfaces: a single value is needed, not a list`},
 		"alias":                  {"keys: &a /x\nsocket: *a", `f.yaml:2: socket: a single value is needed, not a YAML alias`},
 		"merge key":              {"log: &a {level: info}\n<<: *a", `f.yaml:2: unknown key "<<"`},
@@ -235,4 +249,15 @@ func FuzzParse(f *testing.F) {
 			t.Errorf("accepted %+v", c)
 		}
 	})
+}
+
+func TestPreferenceOf(t *testing.T) {
+	c := Default()
+	long, short := netip.MustParsePrefix("2001:db8:a2:5::/64"), netip.MustParsePrefix("2001:db8:a2::/48")
+	c.Preferences = []Preference{{Prefix: long, Priority: 1}, {Prefix: short, Priority: 2}}
+	for addr, want := range map[string]uint8{"2001:db8:a2:5::1": 1, "2001:db8:a2:6::1": 2, "2001:db8:a3::1": 0} {
+		if got := c.PreferenceOf(netip.MustParseAddr(addr)); got.Priority != want {
+			t.Errorf("%s: %+v", addr, got)
+		}
+	}
 }

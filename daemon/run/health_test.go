@@ -9,6 +9,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"shim6/daemon/config"
 	"shim6/daemon/ctl"
 	"shim6/daemon/engine"
 	"shim6/internal/rtnl"
@@ -133,6 +134,27 @@ func TestOnlyLocatorIsTrustedAtOnce(t *testing.T) {
 			t.Fatal("broken though it is the only one")
 		}
 	}
+}
+
+// RFC 5533 section 5.15.3: what the operator prefers is told to peers, and says where payload returns to.
+func TestPreferencesAreTold(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPair(t)
+		prefix, _ := p.a1.Prefix(64)
+		p.a.cfg.Preferences = []config.Preference{{Prefix: prefix, Priority: 9, Weight: 3}}
+		p.run(t)
+		defer p.stop()
+		p.establish(t)
+		for _, l := range p.b.contexts(t)[0].LocatorsPeer {
+			if want := l.Addr == p.a1; (l.Priority == 9 && l.Weight == 3) != want {
+				t.Errorf("%+v", l)
+			}
+		}
+		time.Sleep(5 * time.Minute)
+		if got := p.a.module.only(t).Paths[0]; got.Local != p.a2 {
+			t.Errorf("payload did not move to the preferred address: %v", got)
+		}
+	})
 }
 
 // Hints that are not wanted do nothing.

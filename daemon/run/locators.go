@@ -40,7 +40,8 @@ func (l *Loop) refresh() {
 			continue
 		}
 		shownOne := ctl.Locator{Addr: addr, Link: a.Link, Deprecated: a.Deprecated, Temporary: a.Temporary}
-		toldOne := engine.LocalLocator{Addr: addr}
+		p := l.cfg.PreferenceOf(addr)
+		toldOne := engine.LocalLocator{Addr: addr, Preference: engine.Preference{Transient: p.Transient, Priority: p.Priority, Weight: p.Weight}}
 		if p, keyID, ok := l.keys.ParamsFor(addr); ok {
 			toldOne.PDS, toldOne.KeyID = p.Marshal(), keyID
 			shownOne.Proof, shownOne.KeyID = proof(p), keyID
