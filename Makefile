@@ -37,7 +37,7 @@ LAB := $(BIN)/lab --build build --tsend $(TSEND) --rtt $(RTT) --seed $(SEED) --f
 PROGRAMS := $(patsubst %/,%,$(dir $(wildcard daemon/shim6d/main.go daemon/shim6ctl/main.go cgad/main.go cgatool/main.go)))
 
 .DEFAULT_GOAL := help
-.PHONY: help all build programs labtools setup $(ALL:%=setup-%) kmod $(ALL:%=kmod-%) \
+.PHONY: bench help all build programs labtools setup $(ALL:%=setup-%) kmod $(ALL:%=kmod-%) \
 	demo lab lab-list lab-shell test go-test check go-check kmod-check sim fuzz fuzz-codec fuzz-engine install-headers clean
 
 help:
@@ -50,6 +50,7 @@ help:
 	@echo 'make sim [SEEDS=N] [SEED=first] [SCRIPT=file]   the protocol engine on random networks in virtual time'
 	@echo 'make fuzz [FUZZTIME=30s]   every fuzzer for so long'
 	@echo 'make fuzz-codec [N=messages] [SEED=first]   without coverage, some hundred times quicker; fuzz-engine likewise'
+	@echo 'make bench           what shim6d costs and what strangers can make it do, to test/out/bench/result.json'
 	@echo 'make check           style and static analysis of the Go and the C code'
 	@echo 'make build           the programs, in $(BIN)'
 	@echo 'make kmod            the kernel modules for Linux 6.1 and 6.12, in build/kmod'
@@ -158,6 +159,10 @@ fuzz-codec: setup
 
 fuzz-engine: setup
 	@go test ./daemon/engine -run '^TestRandomSequences$$' -count=1 -timeout 24h -v -args -n=$(N) -first=$(SEED)
+
+# A measurement, not a test: it needs 3 GB of memory, and exits with 1 where a goal is missed.
+bench: setup
+	@go run ./test/bench --out test/out/bench/result.json
 
 clean:
 	rm -rf build test/out
