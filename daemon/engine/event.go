@@ -133,7 +133,7 @@ type AdoptContext struct {
 
 // Fork asks for another context between the ULIDs of an established one, on a locator pair of the caller's choice and with a
 // Send Timeout of its own (RFC 5533 section 7.7). It gets a random Forked Instance Identifier. What is zero is that of the
-// context that is forked. No payload is sent through a forked context unless the kernel is told which.
+// context that is forked. The kernel module takes in payload of forked contexts, but cannot be told to send any through one.
 type Fork struct {
 	Tag         wire.ContextTag
 	Pair        LocatorPair
