@@ -56,13 +56,13 @@ func (l *Loop) checkHealth(carrier map[netip.Addr]bool) (broken map[netip.Addr]b
 	l.health = make(map[netip.Addr]*health, len(carrier))
 	trusted := 0
 	for addr, has := range carrier {
-		h := old[addr]
+		h, well := old[addr], l.works(addr, has, peers)
 		if h == nil {
-			h = &health{well: true}
+			h = &health{well: well}
 		}
 		l.health[addr] = h
 		was := h.well
-		if h.observe(l.now, l.works(addr, has, peers)) {
+		if h.observe(l.now, well) {
 			trusted++
 		} else {
 			broken[addr] = true
@@ -76,11 +76,9 @@ func (l *Loop) checkHealth(carrier map[netip.Addr]bool) (broken map[netip.Addr]b
 	}
 	if trusted == 0 {
 		l.settleAt = time.Time{}
-		for addr, h := range l.health {
-			if h.well {
-				h.settled = time.Time{}
-				delete(broken, addr)
-			}
+		clear(broken)
+		for _, h := range l.health {
+			h.settled = time.Time{}
 		}
 	}
 	for _, p := range lost {
