@@ -262,6 +262,9 @@ int shim6_ctx_new(struct shim6_net *sn, struct shim6_spec *spec, struct netlink_
 	shim6_ctx_check_ulid(ctx);
 	pr_debug("context %u created\n", ctx->id);
 	shim6_states_announce(sn, paths);
+	/* In the place of one that was lost: until now, packets went where the ULIDs lead. */
+	if (paths->path[0].rewrite)
+		shim6_path_update(ctx, false);
 	return 0;
 
 	/* What was in a table may have been seen: it goes as in shim6_ctx_remove(). */
@@ -292,6 +295,7 @@ int shim6_ctx_set(struct shim6_net *sn, struct shim6_ctx *ctx, struct shim6_spec
 		  struct netlink_ext_ack *extack)
 {
 	struct shim6_paths *old = paths_of(sn, ctx), *paths = NULL;
+	bool lost;
 	int err;
 
 	if (spec->has & (SHIM6_HAS_TAG_PEER | SHIM6_HAS_PATHS | SHIM6_HAS_LOCATORS)) {
@@ -318,8 +322,10 @@ int shim6_ctx_set(struct shim6_net *sn, struct shim6_ctx *ctx, struct shim6_spec
 		shim6_states_announce(sn, paths);
 		shim6_states_delete(old, true);
 	}
-	if (!shim6_pair_equal(&paths->path[0].locators, &old->path[0].locators))
-		shim6_path_update(ctx, shim6_reap_state(ctx, NULL) != SHIM6_REAP_OPERATIONAL);
+	/* A peer that has another tag had lost the context, and with it what came by the old tag. */
+	lost = paths->tag_peer != old->tag_peer && old->path[0].rewrite;
+	if (lost || !shim6_pair_equal(&paths->path[0].locators, &old->path[0].locators))
+		shim6_path_update(ctx, lost || shim6_reap_state(ctx, NULL) != SHIM6_REAP_OPERATIONAL);
 	call_rcu(&old->rcu, paths_free_rcu);
 	return 0;
 
