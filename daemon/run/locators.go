@@ -14,6 +14,10 @@ import (
 	"shim6/internal/rtnl"
 )
 
+// deprecatedPriority is what peers are told of an address that should not be used for anything new (RFC 4862 section 5.5.4),
+// whatever the configuration says: the lowest priority comes first (RFC 5533 section 5.15.3).
+const deprecatedPriority = 255
+
 // refresh reads the local addresses and gives the engine those that may be locators, when they changed.
 func (l *Loop) refresh() {
 	l.refreshed, l.refreshAt = l.now, time.Time{}
@@ -42,6 +46,9 @@ func (l *Loop) refresh() {
 		shownOne := ctl.Locator{Addr: addr, Link: a.Link, Deprecated: a.Deprecated, Temporary: a.Temporary}
 		p := l.cfg.PreferenceOf(addr)
 		toldOne := engine.LocalLocator{Addr: addr, Preference: engine.Preference{Transient: p.Transient, Priority: p.Priority, Weight: p.Weight}}
+		if a.Deprecated {
+			toldOne.Priority = deprecatedPriority
+		}
 		if p, keyID, ok := l.keys.ParamsFor(addr); ok {
 			toldOne.PDS, toldOne.KeyID = p.Marshal(), keyID
 			shownOne.Proof, shownOne.KeyID = proof(p), keyID

@@ -55,15 +55,28 @@ func TestLocators(t *testing.T) {
 	if len(l.told) != 3 || l.told[0].KeyID != "host" || len(l.told[0].PDS) == 0 || l.told[1].PDS != nil || l.told[2].Addr != a2 {
 		t.Errorf("told %+v", l.told)
 	}
+	for i, want := range []uint8{0, 0, deprecatedPriority} {
+		if l.told[i].Priority != want {
+			t.Errorf("%v has priority %d, want %d", l.told[i].Addr, l.told[i].Priority, want)
+		}
+	}
 	// Lifetimes that change are no news.
 	h.addrs[0].Valid = time.Hour
 	l.refresh()
 	if n := len(h.journal.lines(t, "locators changed")); n != 1 {
 		t.Errorf("told %d times, want once", n)
 	}
+	// Whether an address is deprecated is.
+	h.addrs[0].Deprecated = false
+	l.refresh()
+	if l.told[0].Addr != a2 || l.told[0].Priority != 0 {
+		t.Errorf("told %+v", l.told[0])
+	}
+	h.addrs[0].Deprecated = true
+	l.refresh()
 	h.addrs = h.addrs[1:]
 	l.refresh()
-	if lines := h.journal.lines(t, "locators changed"); len(lines) != 2 || lines[1]["count"] != 2.0 {
+	if lines := h.journal.lines(t, "locators changed"); len(lines) != 4 || lines[3]["count"] != 2.0 {
 		t.Errorf("told %v", lines)
 	}
 }
