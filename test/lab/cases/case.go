@@ -44,8 +44,11 @@ func All() []Case {
 		hints,
 		cgadFromNothing,
 		daemonKill,
+		daemonUpgrade,
 		mobility,
 		simCrossCheck,
+		contextRecovery,
+		locatorUpdate,
 	}
 }
 

@@ -101,6 +101,24 @@ func (d *Daemon) Kill() { d.process.Kill() }
 // StateFile returns the path of the file that carries contexts over a restart.
 func (d *Daemon) StateFile() string { return filepath.Join(filepath.Dir(d.socket), "contexts.json") }
 
+// Logged counts how often the daemons here have logged a message.
+func (d *Daemon) Logged(message string) (int, error) {
+	raw, err := os.ReadFile(d.log)
+	return bytes.Count(raw, fmt.Appendf(nil, `"msg":%q`, message)), err
+}
+
+// LastLogged returns the last line with a message.
+func (d *Daemon) LastLogged(message string) (string, error) {
+	raw, err := os.ReadFile(d.log)
+	last := ""
+	for line := range bytes.Lines(raw) {
+		if bytes.Contains(line, fmt.Appendf(nil, `"msg":%q`, message)) {
+			last = strings.TrimSpace(string(line))
+		}
+	}
+	return last, err
+}
+
 // Contexts asks for the contexts.
 func (d *Daemon) Contexts() ([]Context, error) {
 	var list []Context
