@@ -163,7 +163,7 @@ func (h *Host) Start(again bool) error {
 		return err
 	}
 	h.Engine = e
-	h.epochs, h.probes = map[epoch]bool{}, nil
+	h.epochs, h.probes, h.asked = map[epoch]bool{}, nil, map[wire.ContextTag]int{}
 	h.announce()
 	saved := map[wire.ContextTag]engine.Snapshot{}
 	for _, s := range h.saved {

@@ -19,7 +19,7 @@ type invariants struct {
 	reached map[netip.Addr]bool // where a control message of ours arrived
 	epochs  map[epoch]bool
 	probes  []time.Time
-	asked   map[netip.Addr]int // I1 sent since somebody asked for a context with that ULID
+	asked   map[wire.ContextTag]int // I1 sent with a tag since its context was established
 }
 
 // An epoch is one that the kernel was given for a context.
@@ -36,7 +36,7 @@ const mostProbes = 25
 const mostI1 = 20
 
 func newInvariants() invariants {
-	return invariants{reached: map[netip.Addr]bool{}, epochs: map[epoch]bool{}, asked: map[netip.Addr]int{}}
+	return invariants{reached: map[netip.Addr]bool{}, epochs: map[epoch]bool{}, asked: map[wire.ContextTag]int{}}
 }
 
 // fail remembers the first rule that is broken.
@@ -51,9 +51,6 @@ func (h *Host) check(ev engine.Event, in wire.Message, acts []engine.Action) {
 	if d := h.Engine.Deadline(); !d.IsZero() && !d.After(h.now()) {
 		h.fail("%T: the deadline %v has passed", ev, d)
 	}
-	if t, ok := ev.(engine.Trigger); ok {
-		h.asked[t.ULIDs.Peer] = 0
-	}
 	sent := 0
 	for _, a := range acts {
 		switch a := a.(type) {
@@ -64,6 +61,9 @@ func (h *Host) check(ev engine.Event, in wire.Message, acts []engine.Action) {
 		case engine.SetReap:
 			h.checkReap(ev, a)
 		case engine.StateChanged:
+			if a.To == shim6.StateEstablished {
+				delete(h.asked, a.TagLocal)
+			}
 			h.checkState(ev, in, a)
 		}
 	}
@@ -91,7 +91,7 @@ func (h *Host) checkState(ev engine.Event, in wire.Message, a engine.StateChange
 		return
 	}
 	switch ev.(type) {
-	case engine.Trigger, engine.AdoptContext, engine.VerifyDone, engine.SignDone, engine.LocalLocators:
+	case engine.Trigger, engine.Fork, engine.AdoptContext, engine.VerifyDone, engine.SignDone, engine.LocalLocators:
 		return
 	case engine.PacketIn:
 		switch in.(type) {
@@ -111,7 +111,7 @@ func (h *Host) checkSent(ev engine.Event, in wire.Message, a engine.SendPacket) 
 		h.fail("sends %d octets of nonsense: %v", len(a.Payload), err)
 		return nil
 	}
-	switch m.(type) {
+	switch m := m.(type) {
 	case *wire.R1, *wire.R1bis, *wire.ErrorMsg:
 		p, ok := ev.(engine.PacketIn)
 		if ok && (a.Dst != p.Src || a.Src != p.Dst || header+len(a.Payload) >= 3*(header+len(p.Payload))) {
@@ -121,8 +121,8 @@ func (h *Host) checkSent(ev engine.Event, in wire.Message, a engine.SendPacket) 
 			h.fail("%v answers an Error message", m.Type())
 		}
 	case *wire.I1:
-		if h.asked[a.Dst]++; h.asked[a.Dst] > mostI1 {
-			h.fail("asks %s for the %dth time", h.w.Name(a.Dst), h.asked[a.Dst])
+		if h.asked[m.InitiatorTag]++; h.asked[m.InitiatorTag] > mostI1 {
+			h.fail("asks %s for the %dth time", h.w.Name(a.Dst), h.asked[m.InitiatorTag])
 		}
 	case *wire.Probe, *wire.UpdateRequest, *wire.Keepalive:
 		if !h.has(a.Src) {

@@ -22,6 +22,7 @@ import (
 //	timeout HOST D            Send Timeout of the contexts that a host has
 //	teardown D                of hosts to come
 //	failback D                of hosts to come
+//	multipath                 hosts to come use all paths that work
 //	contexts N                how many contexts hosts to come may have
 //	crypto D                  how long a signature takes, and its verification
 //	host NAME KIND ADDR...    a host with addresses of these names; KIND is plain, cga, hba or foreign
@@ -35,6 +36,8 @@ import (
 //	trigger END END           ask for a context; an END is a ULID, or a host, which stands for its first address
 //	probe HOST                ask for a probe of every context
 //	hint X>Y / hint X>        tell the host of X that a pair of locators, or all pairs with X, may not work
+//	fork X>Y                  fork the contexts of X's host, on a locator pair
+//	ends ADDR D               an address that is not there stays valid for so long
 //	forget HOST               delete every context
 //	down ADDR / up ADDR       take an address from its host, give it back
 //	move HOST ADDR...         these are the addresses of a host from now on
@@ -109,6 +112,8 @@ func (r *runner) do(cmd string, args []string) error {
 		r.cfg.Teardown = a.duration()
 	case "failback":
 		r.cfg.FailBack = a.duration()
+	case "multipath":
+		r.cfg.Multipath = true
 	case "contexts":
 		r.cfg.Limits.Contexts = a.number()
 	case "crypto":
@@ -178,13 +183,23 @@ func (r *runner) do(cmd string, args []string) error {
 	case "probe":
 		a.contexts(func(h *Host, s engine.Snapshot) { h.Handle(engine.ProbeContext{Tag: s.TagLocal}) })
 	case "hint":
-		x, y, _ := strings.Cut(a.word(), ">")
-		pair := engine.LocatorPair{Local: a.addr(x)}
-		if y != "" {
-			pair.Peer = a.addr(y)
+		if h, pair := a.pair(); a.err == nil {
+			h.Handle(engine.Hint{Pair: pair, Why: "asked for"})
 		}
-		if a.err == nil {
-			r.w.owner[pair.Local].Handle(engine.Hint{Pair: pair, Why: "asked for"})
+	case "fork":
+		if h, pair := a.pair(); a.err == nil {
+			a.args = []string{h.Name}
+			a.contexts(func(h *Host, s engine.Snapshot) {
+				if s.FII == 0 && r.w.owner[s.ULIDs.Peer] == r.w.owner[pair.Peer] {
+					h.Handle(engine.Fork{Tag: s.TagLocal, Pair: pair})
+				}
+			})
+		}
+	case "ends":
+		addr := a.addr(a.word())
+		if d := a.duration(); a.err == nil {
+			h := r.w.owner[addr]
+			h.Handle(engine.ULIDEnds{ULID: addr, At: h.now().Add(d)})
 		}
 	case "forget":
 		a.contexts(func(h *Host, s engine.Snapshot) { h.Handle(engine.DeleteContext{Tag: s.TagLocal}) })
@@ -321,6 +336,16 @@ func (a *arguments) host() *Host {
 func (a *arguments) ends() (*Host, engine.ULIDPair) {
 	u := engine.ULIDPair{Local: a.end(), Peer: a.end()}
 	return a.w.owner[u.Local], u
+}
+
+// pair reads "X>Y", or "X>" for X and any address.
+func (a *arguments) pair() (*Host, engine.LocatorPair) {
+	x, y, _ := strings.Cut(a.word(), ">")
+	pair := engine.LocatorPair{Local: a.addr(x)}
+	if y != "" {
+		pair.Peer = a.addr(y)
+	}
+	return a.w.owner[pair.Local], pair
 }
 
 func (a *arguments) end() netip.Addr {
