@@ -81,6 +81,11 @@ func (tr *trial) move(from, to place) error {
 			return err
 		}
 	}
+	for _, s := range to.sites {
+		if err := within(5*time.Second, func() error { return tr.net.Reaches(s) }); err != nil {
+			return err
+		}
+	}
 	both := append(from.addrs(tr.net), to.addrs(tr.net)...)
 	if err := tr.peerUses(both...); !tr.e.Works(what+": the peer knows old and new", err) {
 		return err

@@ -87,3 +87,10 @@ func (n *Network) Return(s *Site) error {
 	}
 	return sourceRoute(n.A, s.device, s.prefix, s.table)
 }
+
+// Reaches tells whether the provider's router at a site answers host a. After a link comes up, either side may drop packets for
+// up to a second: the kernel looks at changes of carriers that often.
+func (n *Network) Reaches(s *Site) error {
+	_, err := n.A.Output("ping6", "-c", "1", "-W", "1", "-I", s.device, router(s.prefix).String())
+	return err
+}
