@@ -3,6 +3,7 @@
 #include <linux/timer.h>
 
 #include "shim6.h"
+#include "trace.h"
 
 /* How long a flush waits for the xfrm garbage collector, which holds the module until it has run. */
 #define FLUSH_WAIT	(2 * HZ)
@@ -44,6 +45,15 @@ static void paths_free_rcu(struct rcu_head *rcu)
 	paths_free(container_of(rcu, struct shim6_paths, rcu));
 }
 
+static void inherit_counters(struct shim6_path *path, const struct shim6_paths *old)
+{
+	unsigned int i;
+
+	for (i = 0; old && i < old->n_paths; i++)
+		if (shim6_pair_equal(&old->path[i].locators, &path->locators))
+			path->counters = old->path[i].counters;
+}
+
 /* What the request leaves out is as in old. */
 static struct shim6_paths *paths_new(struct shim6_ctx *ctx, const struct shim6_spec *spec,
 				     const struct shim6_paths *old)
@@ -75,6 +85,7 @@ static struct shim6_paths *paths_new(struct shim6_ctx *ctx, const struct shim6_s
 		paths->n_paths++;
 		path->locators = spec->has & SHIM6_HAS_PATHS ? spec->path[i] : old->path[i].locators;
 		path->rewrite = !shim6_pair_equal(&path->locators, &ctx->node.ulids);
+		inherit_counters(path, old);
 	}
 	return paths;
 }
@@ -91,7 +102,6 @@ bool shim6_paths_has_locator(const struct shim6_paths *paths, const struct in6_a
 
 static void ctx_free(struct shim6_ctx *ctx)
 {
-	pr_debug("context %u freed\n", ctx->id);
 	free_percpu(ctx->counters);
 	kfree(ctx);
 }
@@ -260,7 +270,7 @@ int shim6_ctx_new(struct shim6_net *sn, struct shim6_spec *spec, struct netlink_
 	xa_store(&sn->contexts, ctx->id, ctx, GFP_KERNEL_ACCOUNT);
 	sn->n_contexts++;
 	shim6_ctx_check_ulid(ctx);
-	pr_debug("context %u created\n", ctx->id);
+	trace_shim6_ctx_create(ctx);
 	shim6_states_announce(sn, paths);
 	/* In the place of one that was lost: until now, packets went where the ULIDs lead. */
 	if (paths->path[0].rewrite)
@@ -348,6 +358,7 @@ void shim6_ctx_remove(struct shim6_net *sn, struct shim6_ctx *ctx, bool announce
 {
 	struct shim6_paths *paths = paths_of(sn, ctx);
 
+	trace_shim6_ctx_destroy(ctx);
 	WRITE_ONCE(ctx->dead, true);
 	rhashtable_remove_fast(&sn->by_tag, &ctx->tag_node, tag_params);
 	if (!ctx->fii)

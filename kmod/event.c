@@ -4,6 +4,7 @@
 
 #include "netevent.h"
 #include "shim6.h"
+#include "trace.h"
 
 #define EVENT_SIZE	256	/* holds any event but EV_CTX_GONE */
 
@@ -138,6 +139,9 @@ void shim6_path_update(struct shim6_ctx *ctx, bool outage)
 		.outage = outage,
 	};
 
+	rcu_read_lock();
+	trace_shim6_path_change(ctx, &rcu_dereference(ctx->paths)->path[0].locators, outage);
+	rcu_read_unlock();
 	shim6_count(ctx->sn, SHIM6_STAT_PATH_UPDATES);
 	call_netevent_notifiers(NETEVENT_SHIM6_PATH_UPDATE, &update);
 }

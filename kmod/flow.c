@@ -8,6 +8,7 @@
 #include <net/genetlink.h>
 
 #include "shim6.h"
+#include "trace.h"
 
 #define CANDIDATE_IDLE		(120 * HZ)
 #define AGING_INTERVAL		(30 * HZ)
@@ -223,6 +224,7 @@ static void trigger(struct shim6_net *sn, struct candidate *c, const struct shim
 	if (wait < TRIGGER_BACKOFF_MAX)
 		c->backoff++;
 	this_cpu_inc(wanted->stats->triggers);
+	trace_shim6_trigger(sn->net, &c->flow, wanted->heuristic->name);
 	shim6_event_trigger(sn, &c->flow);
 }
 

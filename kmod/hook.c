@@ -269,7 +269,7 @@ static unsigned int receive_payload(struct shim6_net *sn, struct sk_buff *skb,
 				    const struct nf_hook_state *state)
 {
 	const unsigned int off = sizeof(struct ipv6hdr);
-	const struct shim6_paths *paths;
+	struct shim6_paths *paths;
 	const struct shim6_hdr *hdr;
 	struct shim6_ctx *ctx;
 
@@ -285,6 +285,7 @@ static unsigned int receive_payload(struct shim6_net *sn, struct sk_buff *skb,
 	if (!shim6_paths_has_locator(paths, &ipv6_hdr(skb)->daddr))
 		return NF_ACCEPT;
 
+	shim6_note_rx_path(sn, paths, skb);
 	if (READ_ONCE(ctx->ulid_gone))
 		route_as_locator(skb, state);
 	IP6CB(skb)->nhoff = offsetof(struct ipv6hdr, nexthdr);	/* a bridge has not set it */

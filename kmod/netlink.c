@@ -3,6 +3,11 @@
 
 #include "shim6.h"
 
+/* For commands without attributes: the kernels' own ways to say so differ, and 7.3 dies of a policy that is missing. */
+static const struct nla_policy none_policy[SHIM6_A_MAX + 1] = {
+	[1 ... SHIM6_A_MAX] = { .type = NLA_REJECT },
+};
+
 static const struct nla_policy tag_policy[SHIM6_A_MAX + 1] = {
 	[SHIM6_A_TAG_LOCAL] = NLA_POLICY_FULL_RANGE(NLA_U64, &shim6_tag_range),
 };
@@ -134,6 +139,24 @@ static int ctx_flush(struct sk_buff *skb, struct genl_info *info)
 	return 0;
 }
 
+static int fill_path_counters(struct sk_buff *skb, const struct shim6_path_counters *path)
+{
+	if (nla_put_u64_64bit(skb, SHIM6_PATH_A_TX_PACKETS, READ_ONCE(path->tx_packets), SHIM6_PATH_A_PAD) ||
+	    nla_put_u64_64bit(skb, SHIM6_PATH_A_TX_BYTES, READ_ONCE(path->tx_bytes), SHIM6_PATH_A_PAD) ||
+	    nla_put_u64_64bit(skb, SHIM6_PATH_A_RX_PACKETS, READ_ONCE(path->rx_packets), SHIM6_PATH_A_PAD) ||
+	    nla_put_u64_64bit(skb, SHIM6_PATH_A_RX_BYTES, READ_ONCE(path->rx_bytes), SHIM6_PATH_A_PAD))
+		return -EMSGSIZE;
+	if (READ_ONCE(path->tx_packets) &&
+	    nla_put_u64_64bit(skb, SHIM6_PATH_A_TX_IDLE_MS,
+			      jiffies64_to_msecs(jiffies - READ_ONCE(path->last_tx)), SHIM6_PATH_A_PAD))
+		return -EMSGSIZE;
+	if (READ_ONCE(path->rx_packets) &&
+	    nla_put_u64_64bit(skb, SHIM6_PATH_A_RX_IDLE_MS,
+			      jiffies64_to_msecs(jiffies - READ_ONCE(path->last_rx)), SHIM6_PATH_A_PAD))
+		return -EMSGSIZE;
+	return 0;
+}
+
 static int fill_paths(struct sk_buff *skb, const struct shim6_paths *paths)
 {
 	struct nlattr *list, *nest;
@@ -147,7 +170,8 @@ static int fill_paths(struct sk_buff *skb, const struct shim6_paths *paths)
 
 		nest = nla_nest_start(skb, SHIM6_A_PATH);
 		if (!nest || nla_put_in6_addr(skb, SHIM6_PATH_A_LOCAL, &locators->local) ||
-		    nla_put_in6_addr(skb, SHIM6_PATH_A_PEER, &locators->peer))
+		    nla_put_in6_addr(skb, SHIM6_PATH_A_PEER, &locators->peer) ||
+		    fill_path_counters(skb, &paths->path[i].counters))
 			return -EMSGSIZE;
 		nla_nest_end(skb, nest);
 	}
@@ -435,7 +459,6 @@ static int stats_get(struct sk_buff *skb, struct genl_info *info)
 	.maxattr = SHIM6_A_MAX,							\
 }
 
-/* Where there is no policy, no attribute is allowed. */
 static const struct genl_ops ops[] = {
 	OP(CTX_NEW, ctx_new, shim6_new_policy),
 	OP(CTX_SET, ctx_set, shim6_set_policy),
@@ -448,19 +471,21 @@ static const struct genl_ops ops[] = {
 		.policy = tag_policy,
 		.maxattr = SHIM6_A_MAX,
 	},
-	OP(CTX_FLUSH, ctx_flush, NULL),
+	OP(CTX_FLUSH, ctx_flush, none_policy),
 	OP(REAP_SET, reap_set, reap_policy),
 	OP(CFG_SET, cfg_set, cfg_policy),
-	OP(CFG_GET, cfg_get, NULL),
-	OP(STATS_GET, stats_get, NULL),
+	OP(CFG_GET, cfg_get, none_policy),
+	OP(STATS_GET, stats_get, none_policy),
 	{
 		.cmd = SHIM6_CMD_CAND_GET,
 		.flags = GENL_UNS_ADMIN_PERM,
 		.start = shim6_flow_dump_start,
 		.dumpit = shim6_flow_dump,
 		.done = shim6_flow_dump_done,
+		.policy = none_policy,
+		.maxattr = SHIM6_A_MAX,
 	},
-	OP(HEUR_GET, heur_get, NULL),
+	OP(HEUR_GET, heur_get, none_policy),
 	OP(HEUR_SET, heur_set, heur_policy),
 };
 

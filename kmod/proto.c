@@ -26,6 +26,7 @@ static int receive_again(struct shim6_net *sn, struct sk_buff *skb, struct shim6
 	skb_push(skb, skb->data - skb_network_header(skb));
 	if (!ipv6_hdr(skb)->payload_len)	/* a jumbogram */
 		return drop(sn, skb, SHIM6_STAT_RX_MALFORMED);
+	shim6_note_rx_path(sn, paths, skb);
 	if (shim6_input(paths->in, skb))
 		return drop(sn, skb, SHIM6_STAT_RX_NO_MEMORY);
 	shim6_count(sn, SHIM6_STAT_RX_REWRITTEN);

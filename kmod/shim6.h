@@ -31,10 +31,18 @@ struct shim6_node {
 	bool			is_ctx;
 };
 
+/* Plain additions, so that packets on several CPUs may lose a few; the context's own counters lose none. */
+struct shim6_path_counters {
+	u64		tx_packets, tx_bytes;
+	u64		rx_packets, rx_bytes;
+	unsigned long	last_tx, last_rx;	/* jiffies, if there was a packet */
+};
+
 struct shim6_path {
 	struct shim6_pair	locators;
 	bool			rewrite;	/* the locators are not the ULIDs */
 	struct dst_cache	cache;
+	struct shim6_path_counters counters;
 };
 
 /*
@@ -161,9 +169,29 @@ static inline bool shim6_pair_equal(const struct shim6_pair *a, const struct shi
 /* mib.c */
 u64 shim6_mib_read(const struct shim6_net *sn, enum shim6_stat stat);
 
+void shim6_trace_drop(const struct shim6_net *sn, enum shim6_stat reason);
+
+static inline bool shim6_stat_is_drop(enum shim6_stat stat)
+{
+	switch (stat) {
+	case SHIM6_STAT_TX_NO_ROUTE:
+	case SHIM6_STAT_TX_TOO_BIG:
+	case SHIM6_STAT_TX_NO_MEMORY:
+	case SHIM6_STAT_RX_UNKNOWN_TAG:
+	case SHIM6_STAT_RX_NOT_LOCATOR:
+	case SHIM6_STAT_RX_MALFORMED:
+	case SHIM6_STAT_RX_NO_MEMORY:
+		return true;
+	default:
+		return false;
+	}
+}
+
 static inline void shim6_count(struct shim6_net *sn, enum shim6_stat stat)
 {
 	this_cpu_inc(sn->mib->v[stat]);
+	if (shim6_stat_is_drop(stat))
+		shim6_trace_drop(sn, stat);
 }
 
 static inline void shim6_count_by(struct shim6_net *sn, enum shim6_stat stat, u64 n)
@@ -223,11 +251,20 @@ static inline struct shim6_ctx *shim6_node_ctx(struct shim6_node *node)
 	return container_of(node, struct shim6_ctx, node);
 }
 
+static inline u32 shim6_path_index(const struct shim6_net *sn, u32 mark)
+{
+	u32 mask = READ_ONCE(sn->mark_mask);
+
+	mark &= mask;
+	return mark ? mark >> __ffs(mask) : 0;
+}
+
 static inline struct shim6_path *shim6_path_select(const struct shim6_net *sn, struct shim6_paths *paths,
 						   u32 mark)
 {
-	mark &= READ_ONCE(sn->mark_mask);
-	return &paths->path[mark ? mark % paths->n_paths : 0];
+	u32 i = shim6_path_index(sn, mark);
+
+	return &paths->path[i ? i % paths->n_paths : 0];
 }
 
 /* flow.c */
@@ -285,8 +322,10 @@ void shim6_reap_set(struct shim6_ctx *ctx, u8 state, u32 epoch, u8 send_op, u8 k
 u8 shim6_reap_state(const struct shim6_ctx *ctx, u32 *epoch);
 
 /* Payload was sent or received: the REAP stamps, the counters, and what `ip -s xfrm state` shows. */
-void shim6_note_tx(struct shim6_ctx *ctx, const struct shim6_paths *paths, const struct sk_buff *skb);
+void shim6_note_tx(struct shim6_ctx *ctx, struct shim6_paths *paths, const struct sk_buff *skb);
 void shim6_note_rx(struct shim6_ctx *ctx, const struct shim6_paths *paths, const struct sk_buff *skb);
+
+void shim6_note_rx_path(struct shim6_net *sn, struct shim6_paths *paths, const struct sk_buff *skb);
 
 /* tcp.c */
 int shim6_tcp_init(void);

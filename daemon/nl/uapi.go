@@ -101,6 +101,13 @@ const (
 	pathAttrUnspec = iota
 	pathAttrLocal
 	pathAttrPeer
+	pathAttrPad
+	pathAttrTxPackets
+	pathAttrTxBytes
+	pathAttrRxPackets
+	pathAttrRxBytes
+	pathAttrTxIdleMS
+	pathAttrRxIdleMS
 )
 
 // Attributes inside attrUse.
@@ -179,6 +186,8 @@ const (
 	StatPathUpdates
 	StatTCPKicks
 	StatEventsLost
+	StatTxPathBeyond
+	StatRxOtherPath
 
 	statCount
 )
@@ -202,6 +211,8 @@ var statNames = [statCount]string{
 	StatPathUpdates:    "path_updates",
 	StatTCPKicks:       "tcp_kicks",
 	StatEventsLost:     "events_lost",
+	StatTxPathBeyond:   "tx_path_beyond",
+	StatRxOtherPath:    "rx_other_path",
 }
 
 // String returns the counter's name in lower case with underscores, "stat_N" for one that this program does not know.

@@ -51,6 +51,9 @@ var goNumbers = map[string]int{
 	"SHIM6_PARAM_A_MAX_VALUE": paramAttrMaxValue,
 
 	"SHIM6_PATH_A_UNSPEC": pathAttrUnspec, "SHIM6_PATH_A_LOCAL": pathAttrLocal, "SHIM6_PATH_A_PEER": pathAttrPeer,
+	"SHIM6_PATH_A_PAD": pathAttrPad, "SHIM6_PATH_A_TX_PACKETS": pathAttrTxPackets, "SHIM6_PATH_A_TX_BYTES": pathAttrTxBytes,
+	"SHIM6_PATH_A_RX_PACKETS": pathAttrRxPackets, "SHIM6_PATH_A_RX_BYTES": pathAttrRxBytes,
+	"SHIM6_PATH_A_TX_IDLE_MS": pathAttrTxIdleMS, "SHIM6_PATH_A_RX_IDLE_MS": pathAttrRxIdleMS,
 
 	"SHIM6_REAP_OPERATIONAL": int(ReapOperational), "SHIM6_REAP_EXPLORING": int(ReapExploring),
 	"SHIM6_REAP_INBOUND_OK": int(ReapInboundOk),
@@ -177,7 +180,7 @@ func TestKindsAreThoseOfTheHeader(t *testing.T) {
 
 func TestStatString(t *testing.T) {
 	for s, want := range map[Stat]string{
-		StatTxRewritten: "tx_rewritten", StatEventsLost: "events_lost", statUnspec: "stat_0", statCount: "stat_19", 65535: "stat_65535",
+		StatTxRewritten: "tx_rewritten", StatEventsLost: "events_lost", statUnspec: "stat_0", statCount: "stat_21", 65535: "stat_65535",
 	} {
 		if got := s.String(); got != want {
 			t.Errorf("Stat(%d).String() = %q, want %q", uint16(s), got, want)

@@ -27,7 +27,7 @@
  *
  *   ULID_LOCAL, ULID_PEER, FII, TAG_LOCAL, TAG_PEER
  *   PATHS
- *     PATH [SHIM6_PATH_A_LOCAL, SHIM6_PATH_A_PEER]     the first is the current locator pair
+ *     PATH                                             enum shim6_path_attr; the first is the current locator pair
  *   LOCATORS_LOCAL
  *     LOCATOR                                          a payload packet must be addressed to one of these
  *   SEND_TIMEOUT_MS, KEEPALIVE_TIMEOUT_MS, KEEPALIVE_INTERVAL_MS
@@ -125,7 +125,7 @@ enum shim6_attr {
 	SHIM6_A_HEURISTICS,		/* nested SHIM6_A_HEURISTIC */
 	SHIM6_A_TCP_KICK,		/* u8: 0 or 1, default 1 */
 	SHIM6_A_GSO_MODE,		/* u8, enum shim6_gso_mode */
-	SHIM6_A_MARK_MASK,		/* u32: path = paths[(mark & mask) mod count]; default 0 */
+	SHIM6_A_MARK_MASK,		/* u32: path = paths[(mark & mask) >> its lowest bit, mod count]; default 0 */
 	SHIM6_A_STATS,			/* nested u64 by enum shim6_stat */
 	SHIM6_A_STACK,			/* nested SHIM6_A_USE, in the order of asking */
 	SHIM6_A_USE,			/* nested enum shim6_use_attr */
@@ -140,6 +140,13 @@ enum shim6_path_attr {
 	SHIM6_PATH_A_UNSPEC,
 	SHIM6_PATH_A_LOCAL,		/* in6_addr */
 	SHIM6_PATH_A_PEER,		/* in6_addr */
+	SHIM6_PATH_A_PAD,		/* from here on only in replies */
+	SHIM6_PATH_A_TX_PACKETS,	/* u64 */
+	SHIM6_PATH_A_TX_BYTES,		/* u64 */
+	SHIM6_PATH_A_RX_PACKETS,	/* u64 */
+	SHIM6_PATH_A_RX_BYTES,		/* u64 */
+	SHIM6_PATH_A_TX_IDLE_MS,	/* u64: since the last packet; absent when there was none */
+	SHIM6_PATH_A_RX_IDLE_MS,	/* u64: likewise */
 
 	__SHIM6_PATH_A_MAX,
 	SHIM6_PATH_A_MAX = __SHIM6_PATH_A_MAX - 1
@@ -231,6 +238,8 @@ enum shim6_stat {
 	SHIM6_STAT_PATH_UPDATES,
 	SHIM6_STAT_TCP_KICKS,
 	SHIM6_STAT_EVENTS_LOST,		/* could not be allocated or queued */
+	SHIM6_STAT_TX_PATH_BEYOND,	/* sent with a mark for which the context has no path; taken modulo their count */
+	SHIM6_STAT_RX_OTHER_PATH,	/* between verified locators that are no path of ours */
 
 	__SHIM6_STAT_MAX,
 	SHIM6_STAT_MAX = __SHIM6_STAT_MAX - 1

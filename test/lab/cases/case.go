@@ -34,6 +34,7 @@ func All() []Case {
 		smoke,
 		malformedNetlink,
 		heuristicsCase,
+		multipath,
 		unload,
 		badConfig,
 		establishment,

@@ -77,6 +77,7 @@ const (
 	Stack
 	Use
 	Param
+	Asked
 	attrEnd
 )
 
@@ -84,6 +85,13 @@ const (
 const (
 	PathLocal = iota + 1
 	PathPeer
+	PathPad
+	PathTxPackets
+	PathTxBytes
+	PathRxPackets
+	PathRxBytes
+	PathTxIdleMS
+	PathRxIdleMS
 )
 
 // Attributes of a heuristic in use, enum shim6_use_attr.

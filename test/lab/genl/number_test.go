@@ -17,6 +17,9 @@ func TestNumbersAreThoseOfTheHeader(t *testing.T) {
 	}
 	commands := enumOf(t, string(raw), "shim6_cmd")
 	attrs := enumOf(t, string(raw), "shim6_attr")
+	for name, want := range enumOf(t, string(raw), "shim6_path_attr") {
+		attrs[name] = want
+	}
 	for name, want := range enumOf(t, string(raw), "shim6_use_attr") {
 		attrs[name] = want
 	}
@@ -34,6 +37,7 @@ func TestNumbersAreThoseOfTheHeader(t *testing.T) {
 	for name, got := range map[string]int{
 		"SHIM6_A_ULID_LOCAL": ULIDLocal, "SHIM6_A_LOCATORS_LOCAL": LocatorsLocal, "SHIM6_A_KEEPALIVE_LAST": KeepaliveLast,
 		"SHIM6_A_LOCATOR_SRC": LocatorSrc, "SHIM6_A_HEURISTICS": Heuristics, "SHIM6_A_STATS": Stats, "SHIM6_USE_A_NAME": UseName,
+		"SHIM6_PATH_A_TX_PACKETS": PathTxPackets, "SHIM6_PATH_A_RX_IDLE_MS": PathRxIdleMS,
 		"SHIM6_USE_A_PARAM": UseParam, "SHIM6_PARAM_A_NAME": ParamName, "SHIM6_PARAM_A_MAX_VALUE": ParamMaxValue,
 		"__SHIM6_A_MAX": attrEnd,
 	} {
