@@ -5,6 +5,7 @@ package run
 import (
 	"net/netip"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -180,16 +181,18 @@ func TestChangesAreTakenTogether(t *testing.T) {
 		p := newPair(t)
 		p.a.run(t, p.wires)
 		defer p.a.stop()
-		looks := 0
+		var looks atomic.Int32
 		list := p.a.loop.ports.Addresses
-		p.a.loop.call(t.Context(), func() { p.a.loop.ports.Addresses = func() (a []rtnl.Address, err error) { looks++; return list() } })
+		p.a.loop.call(t.Context(), func() {
+			p.a.loop.ports.Addresses = func() (a []rtnl.Address, err error) { looks.Add(1); return list() }
+		})
 		time.Sleep(time.Second)
 		for range 1000 {
 			p.a.changes <- struct{}{}
 		}
 		time.Sleep(time.Second)
-		if looks != 2 {
-			t.Errorf("%d looks, want 2", looks)
+		if n := looks.Load(); n != 2 {
+			t.Errorf("%d looks, want 2", n)
 		}
 	})
 }
