@@ -50,6 +50,7 @@ func All() []Case {
 		simCrossCheck,
 		contextRecovery,
 		locatorUpdate,
+		renumbering,
 	}
 }
 

@@ -37,6 +37,7 @@ type Router struct {
 	process *node.Process
 	file    string
 	device  string
+	gone    bool
 }
 
 // Start starts to advertise on a device. The log goes to a file.
@@ -63,11 +64,19 @@ func (r *Router) Say(a Advertisement) error {
 	return r.process.Hangup()
 }
 
-// Stop has the router say goodbye and end.
-func (r *Router) Stop() error { return r.process.Stop() }
+// Stop has the router say goodbye and end, unless it has vanished.
+func (r *Router) Stop() error {
+	if r.gone {
+		return nil
+	}
+	return r.process.Stop()
+}
 
 // Vanish ends the router without a word.
-func (r *Router) Vanish() { r.process.Kill() }
+func (r *Router) Vanish() {
+	r.process.Kill()
+	r.gone = true
+}
 
 func (r *Router) write(a Advertisement) error {
 	var b strings.Builder

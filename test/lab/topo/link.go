@@ -70,6 +70,13 @@ func routeTo(n *node.Node, device string, to netip.Prefix, via netip.Addr) error
 	return addRoute(n, device, &netlink.Route{Dst: ipNet(to), Gw: via.AsSlice()})
 }
 
+func deleteRoute(n *node.Node, to netip.Prefix) error {
+	if err := n.RouteDel(&netlink.Route{Dst: ipNet(to)}); err != nil {
+		return fmt.Errorf("%s route to %v: %w", n.Name, to, err)
+	}
+	return nil
+}
+
 // sourceRoute sends what comes from a prefix to that prefix's own router.
 func sourceRoute(n *node.Node, device string, from netip.Prefix, table int) error {
 	if err := addRoute(n, device, &netlink.Route{Dst: ipNet(from), Table: table}); err != nil {
@@ -86,15 +93,18 @@ func sourceRoute(n *node.Node, device string, from netip.Prefix, table int) erro
 	return nil
 }
 
-// onlyFrom makes a router drop what comes in by a device from other sources than those prefixes.
-func onlyFrom(n *node.Node, device string, sources ...netip.Prefix) error {
-	for i, p := range sources {
-		rule := netlink.NewRule()
-		rule.Family, rule.IifName, rule.Src, rule.Table, rule.Priority = netlink.FAMILY_V6, device, ipNet(p), mainTable, 100+i
-		if err := n.RuleAdd(rule); err != nil {
-			return fmt.Errorf("%s rule for what comes from %v: %w", n.Name, p, err)
-		}
+// admit makes a router take what comes in by a device from a prefix, ahead of refuse.
+func admit(n *node.Node, device string, from netip.Prefix) error {
+	rule := netlink.NewRule()
+	rule.Family, rule.IifName, rule.Src, rule.Table, rule.Priority = netlink.FAMILY_V6, device, ipNet(from), mainTable, 100
+	if err := n.RuleAdd(rule); err != nil {
+		return fmt.Errorf("%s rule for what comes from %v: %w", n.Name, from, err)
 	}
+	return nil
+}
+
+// refuse makes a router drop what comes in by a device and is not admitted.
+func refuse(n *node.Node, device string) error {
 	rule := netlink.NewRule()
 	rule.Family, rule.IifName, rule.Type, rule.Priority = netlink.FAMILY_V6, device, unix.RTN_BLACKHOLE, 1000
 	if err := n.RuleAdd(rule); err != nil {

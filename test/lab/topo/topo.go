@@ -118,15 +118,18 @@ func (n *Network) configure() error {
 // filter makes the providers drop what their customers send from addresses of others.
 func (n *Network) filter() error {
 	return errors.Join(
-		onlyFrom(n.R1, "cust", PrefixA1, PrefixA3),
-		onlyFrom(n.R2, "cust", PrefixA2),
+		admit(n.R1, "cust", PrefixA1),
+		admit(n.R1, "cust", PrefixA3),
+		refuse(n.R1, "cust"),
+		admit(n.R2, "cust", PrefixA2),
+		refuse(n.R2, "cust"),
 	)
 }
 
 func (n *Network) connect(rtt time.Duration) error {
 	steps := []error{
 		link(end{n.A, "p1", n.A1, PrefixA1}, end{n.R1, "cust", router(PrefixA1), PrefixA1}),
-		link(end{n.A, "p2", n.A2, PrefixA2}, end{n.R2, "cust", router(PrefixA2), PrefixA2}),
+		n.plug2(n.A2),
 		address(end{n.R1, "cust", router(PrefixA3), PrefixA3}),
 		link(end{n.B, "p1", n.B1, PrefixB1}, end{n.R3, "cust", router(PrefixB1), PrefixB1}),
 		link(end{n.R1, "core", host(core1, 1), core1}, end{n.R3, "core1", host(core1, 3), core1}),
@@ -143,6 +146,42 @@ func (n *Network) connect(rtt time.Duration) error {
 		delay(n.R3, "core2", rtt/2),
 	}
 	return errors.Join(steps...)
+}
+
+// Plug2 connects host a to provider 2 again; its new interface has no address.
+func (n *Network) Plug2() error { return n.plug2(netip.Addr{}) }
+
+func (n *Network) plug2(a2 netip.Addr) error {
+	return link(end{n.A, "p2", a2, PrefixA2}, end{n.R2, "cust", router(PrefixA2), PrefixA2})
+}
+
+// Unplug2 takes the link to provider 2, and both its interfaces, away.
+func (n *Network) Unplug2() error {
+	l, err := n.R2.LinkByName("cust")
+	if err != nil {
+		return fmt.Errorf("r2 cust: %w", err)
+	}
+	return n.R2.LinkDel(l)
+}
+
+// Rename gives an interface of a host another name, for which it goes down for a moment.
+func Rename(n *node.Node, device, name string) error {
+	l, err := n.LinkByName(device)
+	if err != nil {
+		return fmt.Errorf("%s %s: %w", n.Name, device, err)
+	}
+	return errors.Join(n.LinkSetDown(l), n.LinkSetName(l, name), n.LinkSetUp(l))
+}
+
+// Adopt has provider 1 serve the prefix of provider 2.
+func (n *Network) Adopt() error {
+	via := host(core1, 1)
+	return errors.Join(
+		deleteRoute(n.R3, PrefixA2),
+		routeTo(n.R3, "core1", PrefixA2, via),
+		address(end{n.R1, "cust", router(PrefixA2), PrefixA2}),
+		admit(n.R1, "cust", PrefixA2),
+	)
 }
 
 // Nodes returns the namespaces that exist.
