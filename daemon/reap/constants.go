@@ -22,6 +22,8 @@ const (
 	jitter = 0.2
 	// historyTime is how long reports of a finished exploration may still move the path.
 	historyTime = 10 * time.Second
+	// doubtTime is how long payload may have been under way, or waited in a queue.
+	doubtTime = InitialProbes * InitialProbeTimeout
 	// replyInterval and replyBurst bound the probes sent because of probes received: ten a second, ten at once.
 	replyInterval = 100 * time.Millisecond
 	replyBurst    = 10

@@ -28,6 +28,53 @@ func TestHintProbesTheCurrentPairFirst(t *testing.T) {
 	}
 }
 
+// What arrives right after a hint may have been sent before the path failed. Until that time is over the peer is told again and
+// again that it is not heard, so that it explores as well; then what still arrives counts.
+func TestWhatWasUnderWayIsNoProof(t *testing.T) {
+	for name, arrives := range map[string]func(b *bench) []string{
+		"payload":   func(b *bench) []string { return b.took(b.PayloadSeen(b.now, b.epoch)) },
+		"keepalive": func(b *bench) []string { return b.took(b.Keepalive(b.now)) },
+		"control":   func(b *bench) []string { return b.took(b.ControlReceived(b.now)) },
+	} {
+		b := newBench(1)
+		b.took(b.Suspect(b.now, "carrier lost", false))
+		begin, told := b.now, 0
+		for b.now.Sub(begin) < 2*time.Second {
+			before := len(b.probes)
+			if arrives(b); b.State() != reap.InboundOk || len(b.probes) != before {
+				t.Fatalf("%s after %v: %v, %d probes", name, b.now.Sub(begin), b.State(), len(b.probes)-before)
+			}
+			b.expire()
+			if p := b.probes[len(b.probes)-1]; b.State() != reap.Exploring || reap.State(p.State) != reap.Exploring {
+				t.Fatalf("%s after %v: %v, probe %v", name, b.now.Sub(begin), b.State(), reap.State(p.State))
+			}
+			told++
+		}
+		if arrives(b); b.State() != reap.InboundOk || reap.State(b.probes[len(b.probes)-1].State) != reap.InboundOk || told < 3 {
+			t.Errorf("%s after %v: %v", name, b.now.Sub(begin), b.State())
+		}
+		b.expire()
+		if p := b.probes[len(b.probes)-1]; b.State() != reap.InboundOk || reap.State(p.State) != reap.InboundOk {
+			t.Errorf("%s: then %v, probe %v", name, b.State(), reap.State(p.State))
+		}
+	}
+	// The kernel's Send Timer and the peer's probes end the doubt.
+	b := newBench(1)
+	b.took(b.Suspect(b.now, "carrier lost", false))
+	b.took(b.PayloadSeen(b.now, b.epoch))
+	b.took(b.SendTimeoutExpired(b.now, b.epoch))
+	if b.expire(); b.State() != reap.Exploring {
+		t.Errorf("after a Send Timeout %v", b.State())
+	}
+	b = newBench(1)
+	b.took(b.Suspect(b.now, "carrier lost", false))
+	b.took(b.PayloadSeen(b.now, b.epoch))
+	b.probe(other, reap.Exploring)
+	if b.expire(); b.State() != reap.InboundOk {
+		t.Errorf("the peer's probe arrived, and then %v", b.State())
+	}
+}
+
 // A path that flaps: hints come every three seconds for ten minutes, and always the other pair is the one that answers. The
 // gaps between explorations grow, and their number stays small.
 func TestHintsAreDamped(t *testing.T) {

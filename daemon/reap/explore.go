@@ -15,6 +15,8 @@ type exploration struct {
 	probes     int       // timer-driven probes since the burst began
 	retransmit time.Time // when the next probe is due
 	hinted     bool      // nothing but a hint began it
+	doubt      time.Time // until when payload that arrives may have been sent before it began
+	early      bool      // the state is InboundOk because of such payload alone
 }
 
 // explore enters Exploring (RFC 5534 section 6.4). What was sent before stays known when the exploration goes on.
@@ -25,7 +27,7 @@ func (m *Machine) explore(why string) {
 	}
 	m.setState(Exploring, why)
 	m.history.forgetReceived()
-	m.probes = 0
+	m.probes, m.early = 0, false
 }
 
 // begin makes ready for a new exploration.
@@ -38,14 +40,25 @@ func (m *Machine) begin() {
 // Expire sends the probe that is due (RFC 5534 section 6.5).
 func (m *Machine) Expire(now time.Time) []Action {
 	if !m.retransmit.IsZero() && !now.Before(m.retransmit) {
-		if m.state == InboundOk {
-			m.setTimers(TimerStart, TimerKeep)
-		}
-		m.retransmitProbe(now)
+		m.repeat(now)
 	}
 	m.expireSuspicion(now)
 	m.expireWatch(now)
 	return m.take()
+}
+
+// repeat goes on exploring. What was received early is no proof that the peer can be heard still, and a Probe that says InboundOk
+// for it would leave the peer in Operational, on a pair that failed, until somebody's Send Timer expires.
+func (m *Machine) repeat(now time.Time) {
+	switch {
+	case m.early:
+		m.early = false
+		m.setState(Exploring, "what was received may be old")
+		m.setTimers(TimerStop, TimerStop)
+	case m.state == InboundOk:
+		m.setTimers(TimerStart, TimerKeep)
+	}
+	m.retransmitProbe(now)
 }
 
 // retransmitProbe sends a probe on the next pair and sets the timer for the one after.

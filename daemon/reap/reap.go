@@ -117,7 +117,7 @@ func (m *Machine) PayloadSeen(now time.Time, epoch uint32) []Action {
 	}
 	if m.state == Exploring {
 		m.setState(InboundOk, "payload received")
-		m.probe(now, m.pick(m.current))
+		m.hears(now)
 	}
 	return m.take()
 }
@@ -163,6 +163,7 @@ func (m *Machine) examine(now time.Time, why string, currentFirst bool) {
 		return
 	}
 	m.explore(why)
+	m.doubt = now.Add(doubtTime)
 	m.setTimers(TimerStop, TimerStop)
 	if currentFirst {
 		m.hurry(m.current)
@@ -177,10 +178,7 @@ func (m *Machine) SetCandidates(now time.Time, local, peer []Candidate) []Action
 	m.local, m.peer = local, peer
 	if m.state != Operational && m.recount(before) {
 		m.probes = 0
-		if m.state == InboundOk {
-			m.setTimers(TimerStart, TimerKeep)
-		}
-		m.retransmitProbe(now)
+		m.repeat(now)
 	}
 	m.review(now)
 	return m.take()
@@ -226,6 +224,7 @@ func (m *Machine) Probe(now time.Time, pair Pair, p *wire.Probe) []Action {
 		m.history = history{}
 	}
 	m.history.received(p.Sent[0])
+	m.early = false
 	if m.state == Operational {
 		m.watchAnswered(now, p.Received)
 	}
@@ -340,7 +339,14 @@ func (m *Machine) setCurrent(p Pair) {
 func (m *Machine) inbound(now time.Time, why string) {
 	m.setState(InboundOk, why)
 	m.setTimers(TimerStart, TimerStop)
-	m.probe(now, m.pick(m.current))
+	m.hears(now)
+}
+
+// hears tells the peer that it is heard, unless that may be over.
+func (m *Machine) hears(now time.Time) {
+	if m.early = now.Before(m.doubt); !m.early {
+		m.probe(now, m.pick(m.current))
+	}
 }
 
 func (m *Machine) operational(now time.Time, why string) {

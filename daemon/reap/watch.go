@@ -66,6 +66,9 @@ func (m *Machine) Rest(now time.Time, rests bool) []Action {
 	return m.take()
 }
 
+// Rests tells what Rest last said.
+func (m *Machine) Rests() bool { return m.watch.rests }
+
 // Paths gives the current pair and then, with multipath, those others that work, the preferred ones first.
 func (m *Machine) Paths() []Pair {
 	pairs := []Pair{m.current}
