@@ -89,7 +89,7 @@ type Context struct {
 	digest      Digest // of the offer in force
 	notice      *notice
 	noticed     time.Time    // when a notice was last sent
-	bare        bool         // an exchange told the peer no parameters of ours
+	bare        bool         // the peer may not have our parameters: an exchange did not tell them
 	doubted     []netip.Addr // of Local, that a list which is not acknowledged left out
 	owing       time.Time    // when a notice was given up, zero for never or made good
 	out         []Action
@@ -133,6 +133,7 @@ func Restore(p Params, r Restored) *Context {
 	c.PDSPeer, c.Exchange = r.PDSPeer, r.Exchange
 	c.KeepaliveTimeout = r.KeepaliveTimeout
 	c.Since = r.Since
+	c.bare = true // nobody knows any more
 	if r.Untold {
 		c.owing = r.Since
 		c.timeoutNew = new(seconds(p.SendTimeout))
