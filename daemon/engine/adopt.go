@@ -81,6 +81,7 @@ func (e *Engine) onAdopt(now time.Time, ev AdoptContext) {
 	if old := e.table.byKey[k]; old != nil {
 		e.table.remove(old) // a failure that is remembered
 	}
+	e.makeRoom(now)
 	c := &context{inKernel: true, path: s.Current, sendTimeout: s.SendTimeout, teardown: s.Teardown}
 	if c.home = LocatorPair(s.ULIDs); s.FII != 0 {
 		c.home = s.Current
@@ -91,7 +92,8 @@ func (e *Engine) onAdopt(now time.Time, ev AdoptContext) {
 	c.Context = shim6.Restore(e.params(k, s.SendTimeout), shim6.Restored{
 		TagLocal: s.TagLocal, TagPeer: s.TagPeer,
 		Local: set(s.GenerationLocal, s.LocatorsLocal), Peer: set(s.GenerationPeer, s.LocatorsPeer),
-		PDSPeer: slices.Clone(s.PDSPeer), Exchange: s.Current, KeepaliveTimeout: s.KeepaliveTimeout, Since: s.Since,
+		PDSPeer: slices.Clone(s.PDSPeer), Exchange: s.Current, KeepaliveTimeout: s.KeepaliveTimeout,
+		Since:  earlier(s.Since, now), // the clock may have been set back
 		Untold: s.Untold,
 	})
 	c.probesSent, c.probesReceived, c.keepalivesSent = s.ProbesSent, s.ProbesReceived, s.KeepalivesSent
@@ -119,6 +121,13 @@ func (e *Engine) onAdopt(now time.Time, ev AdoptContext) {
 	e.inform(now, c, 0)
 }
 
+func earlier(a, b time.Time) time.Time {
+	if b.Before(a) {
+		return b
+	}
+	return a
+}
+
 // adoptable tells why a snapshot cannot be adopted.
 func (e *Engine) adoptable(s Snapshot) error {
 	old := e.table.byKey[contextKey{s.ULIDs, s.FII}]
@@ -132,7 +141,7 @@ func (e *Engine) adoptable(s Snapshot) error {
 		return errors.New("bad ULID")
 	case old != nil && old.State().Alive(), e.table.byTag[s.TagLocal] != nil:
 		return fmt.Errorf("context %v is there", s.TagLocal)
-	case len(e.table.byKey) >= e.cfg.Limits.Contexts:
+	case !e.hasRoom():
 		return errors.New("too many contexts")
 	case len(s.LocatorsLocal) > shim6.MaxLocators || len(s.LocatorsPeer) > shim6.MaxLocators:
 		return errors.New("too many locators")

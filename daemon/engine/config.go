@@ -29,7 +29,7 @@ type Config struct {
 
 // Limits bound what peers can make the engine keep and do. Rates are per second and source /64.
 type Limits struct {
-	Contexts     int // contexts of all states, default 16384
+	Contexts     int // contexts of all states, default 16384; remembered failures give way
 	Verifying    int // verifications that run, default 64
 	Waiting      int // messages that wait for our own signature, default 64
 	R1Rate       int // R1 and R2 sent because of an I1, default 100

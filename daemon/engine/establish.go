@@ -27,15 +27,30 @@ func (e *Engine) onTrigger(now time.Time, ev Trigger) {
 		e.refuse(ReasonContextExists, fmt.Sprintf("trigger for peer %v", u.Peer))
 	case c != nil:
 		e.refuse(ReasonHolddown, fmt.Sprintf("trigger for peer %v", u.Peer))
-	case len(e.table.byKey) >= e.cfg.Limits.Contexts:
+	case !e.hasRoom():
 		e.refuse(ReasonContextsFull, "trigger")
 	default:
-		c := e.newContext(contextKey{ulids: u}, e.cfg.SendTimeout)
+		c := e.newContext(now, contextKey{ulids: u}, e.cfg.SendTimeout)
 		e.apply(now, c, c.Initiate(now, LocatorPair(u), e.newTag(), e.newNonce()))
 	}
 }
 
-func (e *Engine) newContext(k contextKey, sendTimeout time.Duration) *context {
+// hasRoom tells whether there may be another context. A failure that is remembered gives way to it: hosts that do not speak
+// Shim6 are many, and do not keep out those that do.
+func (e *Engine) hasRoom() bool {
+	return len(e.table.byKey) < e.cfg.Limits.Contexts || e.table.failures.Len() > 0
+}
+
+// makeRoom forgets the oldest failure where hasRoom counts on that.
+func (e *Engine) makeRoom(now time.Time) {
+	if oldest := e.table.failures.Front(); oldest != nil && len(e.table.byKey) >= e.cfg.Limits.Contexts {
+		c := oldest.Value.(*context)
+		e.apply(now, c, c.Close(now, "room needed"))
+	}
+}
+
+func (e *Engine) newContext(now time.Time, k contextKey, sendTimeout time.Duration) *context {
+	e.makeRoom(now)
 	c := &context{
 		Context: shim6.New(e.params(k, sendTimeout)), home: LocatorPair(k.ulids), sendTimeout: sendTimeout, teardown: e.cfg.Teardown,
 	}
@@ -163,7 +178,7 @@ func (e *Engine) request(now time.Time, p PacketIn, k contextKey, r shim6.Reques
 	switch {
 	case !e.sourceFits(c, k, r):
 		e.drop(p, ReasonNotALocator, r.Why)
-	case c == nil && len(e.table.byKey) >= e.cfg.Limits.Contexts:
+	case c == nil && !e.hasRoom():
 		e.drop(p, ReasonContextsFull, r.Why)
 	case c != nil && c.Accepted(r), !r.Offer.NeedsVerification():
 		e.accept(now, p, k, r)
@@ -197,17 +212,21 @@ func (e *Engine) accept(now time.Time, p PacketIn, k contextKey, r shim6.Request
 	case !e.sourceFits(c, k, r):
 		e.drop(p, ReasonNotALocator, r.Why)
 		return
-	case c == nil && len(e.table.byKey) >= e.cfg.Limits.Contexts:
+	case c == nil && !e.hasRoom():
 		e.drop(p, ReasonContextsFull, r.Why)
 		return
 	case c == nil:
-		c = e.newContext(k, e.cfg.SendTimeout)
+		c = e.newContext(now, k, e.cfg.SendTimeout)
 	}
-	if !c.State().Alive() {
+	fresh := !c.State().Alive()
+	if fresh {
 		c.TagLocal = e.newTag()
 	}
 	e.endConfusion(now, c, r.Tag, r.Offer)
 	e.apply(now, c, c.Accept(now, r, own))
+	if fresh && r.Bis {
+		e.reapDo(now, c, c.reap.Rest(now, true)) // the peer wants it back, but nobody has said that there is payload
+	}
 }
 
 // onR2 is RFC 5533 section 7.16.

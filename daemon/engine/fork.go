@@ -28,11 +28,11 @@ func (e *Engine) onFork(now time.Time, parent *context, ev Fork) {
 	case !e.own.Has(parent.ULIDs.Local):
 		e.refuse(ReasonNotLocal, fmt.Sprintf("fork for %v", parent.ULIDs.Local))
 		return
-	case len(e.table.byKey) >= e.cfg.Limits.Contexts:
+	case !e.hasRoom():
 		e.refuse(ReasonContextsFull, "fork")
 		return
 	}
-	c := e.newContext(contextKey{ulids: parent.ULIDs, fii: e.newFII(parent.ULIDs)}, timeout)
+	c := e.newContext(now, contextKey{ulids: parent.ULIDs, fii: e.newFII(parent.ULIDs)}, timeout)
 	c.home = pair
 	e.apply(now, c, c.Initiate(now, pair, e.newTag(), e.newNonce()))
 }

@@ -5,8 +5,10 @@ package engine_test
 import (
 	"net/netip"
 	"testing"
+	"time"
 
 	"shim6/daemon/engine"
+	"shim6/daemon/shim6"
 	"shim6/daemon/wire"
 )
 
@@ -31,6 +33,34 @@ func TestContextsAreBounded(t *testing.T) {
 	if got := sent(t, b.send(b.e.Contexts()[2].ULIDs.Peer, b.addr(0), i1)); got != "R2" {
 		t.Errorf("a context that is there: sent %q", got)
 	}
+}
+
+// Failures that are remembered (RFC 5533 section 7.8) do not keep out who speaks Shim6: the oldest gives way.
+func TestFailuresGiveWay(t *testing.T) {
+	w := newWorld(t)
+	peers := []string{"2001:db8:c1::1", "2001:db8:c2::1", "2001:db8:c3::1"}
+	a := w.add("a", engine.Config{Limits: engine.Limits{Contexts: 2}}, plain("2001:db8:a1::1"))
+	b := w.add("b", engine.Config{}, plain("2001:db8:b1::1"))
+	ask := func(peer string) []engine.Action {
+		return a.handle(engine.Trigger{ULIDs: engine.ULIDPair{Local: a.addr(0), Peer: netip.MustParseAddr(peer)}})
+	}
+	ask(peers[0])
+	w.advance(time.Second)
+	ask(peers[1])
+	silent(t, ask(peers[2]), engine.ReasonContextsFull) // both are being asked
+	for a.e.Contexts()[1].State != shim6.StateEFailed || a.e.Contexts()[0].State != shim6.StateEFailed {
+		w.advance(time.Second)
+	}
+	b.trigger(a)
+	w.settle()
+	if ss := a.e.Contexts(); len(ss) != 2 || ss[1].State != shim6.StateEstablished {
+		t.Fatalf("%d contexts, %v", len(ss), ss[len(ss)-1].State)
+	}
+	ask(peers[2])
+	if ss := a.e.Contexts(); len(ss) != 2 || ss[0].State != shim6.StateEstablished || ss[1].State != shim6.StateI1Sent {
+		t.Fatalf("%d contexts, %v", len(ss), ss[len(ss)-1].State)
+	}
+	silent(t, ask(peers[0]), engine.ReasonContextsFull)
 }
 
 func TestVerificationsAreBounded(t *testing.T) {

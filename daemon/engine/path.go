@@ -98,13 +98,19 @@ func (e *Engine) onHint(now time.Time, ev Hint) {
 // restAfter is how long a context carries no payload until nothing is probed for it.
 const restAfter = time.Minute
 
+// usedAfter is how much later than its state a context must have been used for that to be payload, and not its making.
+const usedAfter = time.Second
+
+// onIdle is RFC 5533 section 9. An exchange counts as payload: it has started timers, and who goes before they have run out is
+// asked for again by the peer. Only for what is probed without need payload itself counts.
 func (e *Engine) onIdle(now time.Time, c *context, idle time.Duration) {
-	if idle >= c.teardown {
+	age := now.Sub(c.Since)
+	if min(idle, age) >= c.teardown {
 		e.apply(now, c, c.Close(now, "idle"))
 		return
 	}
 	if c.reap != nil {
-		e.reapDo(now, c, c.reap.Rest(now, idle >= restAfter))
+		e.reapDo(now, c, c.reap.Rest(now, idle >= restAfter || c.reap.Rests() && idle+usedAfter >= age))
 	}
 }
 

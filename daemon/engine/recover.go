@@ -83,6 +83,6 @@ func (e *Engine) onI2bis(now time.Time, p PacketIn, m *wire.I2bis) {
 	}
 	e.request(now, p, k, shim6.Request{
 		Pair: pairOf(p), Tag: m.InitiatorTag, InitNonce: m.InitNonce, Offer: shim6.NewOffer(&m.Options),
-		Why: "I2bis received",
+		Bis: true, Why: "I2bis received",
 	})
 }

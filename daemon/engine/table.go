@@ -5,6 +5,7 @@ package engine
 import (
 	"cmp"
 	"container/heap"
+	"container/list"
 	"net/netip"
 	"slices"
 	"time"
@@ -44,7 +45,8 @@ type context struct {
 	peerTag  wire.ContextTag
 	nonce    uint32
 	deadline time.Time
-	at       int // in the queue, -1 for not
+	at       int           // in the queue, -1 for not
+	failure  *list.Element // its place among the failures, nil for none
 }
 
 func (c *context) key() contextKey { return contextKey{c.ULIDs, c.FII} }
@@ -71,6 +73,7 @@ type table struct {
 	byNonce   map[uint32]*context
 	byPeerTag map[wire.ContextTag][]*context
 	queue     queue
+	failures  list.List // contexts that only remember that there is nobody to talk to, the oldest first
 }
 
 func newTable() *table {
@@ -116,7 +119,20 @@ func (t *table) index(c *context) {
 			t.byPeerTag[peerTag] = append(t.byPeerTag[peerTag], c)
 		}
 	}
+	switch failed := !state.Alive() && state != shim6.StateIdle; {
+	case failed && c.failure == nil:
+		c.failure = t.failures.PushBack(c)
+	case !failed:
+		t.dropFailure(c)
+	}
 	t.schedule(c)
+}
+
+func (t *table) dropFailure(c *context) {
+	if c.failure != nil {
+		t.failures.Remove(c.failure)
+		c.failure = nil
+	}
 }
 
 func (t *table) dropPeerTag(c *context) {
@@ -131,6 +147,7 @@ func (t *table) remove(c *context) {
 	delete(t.byTag, c.tag)
 	delete(t.byNonce, c.nonce)
 	t.dropPeerTag(c)
+	t.dropFailure(c)
 	if c.at >= 0 {
 		heap.Remove(&t.queue, c.at)
 	}

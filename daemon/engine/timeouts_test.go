@@ -64,6 +64,7 @@ func TestSetTeardown(t *testing.T) {
 		t.Errorf("%s", kinds(acts))
 	}
 	snapshot := a.only()
+	w.now = w.now.Add(time.Hour)
 	a.handle(engine.ContextIdle{Tag: tag, Idle: 59 * time.Minute})
 	if s := a.only(); s.Teardown != time.Hour {
 		t.Errorf("%v", s.Teardown)

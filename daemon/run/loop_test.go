@@ -146,7 +146,7 @@ func TestIdleContextsAreTornDown(t *testing.T) {
 		p.a.module.mu.Lock()
 		p.a.module.contexts[tag].Idle = p.a.cfg.Teardown
 		p.a.module.mu.Unlock()
-		time.Sleep(pollInterval)
+		time.Sleep(p.a.cfg.Teardown + pollInterval)
 		if list, _ := p.a.module.Contexts(); len(list) > 0 {
 			t.Errorf("the idle context is still there: %+v", list)
 		}

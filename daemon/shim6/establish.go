@@ -75,6 +75,7 @@ type Request struct {
 	Tag       wire.ContextTag
 	InitNonce uint32
 	Offer     Offer
+	Bis       bool // an I2bis
 	Why       string
 }
 

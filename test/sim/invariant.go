@@ -20,6 +20,7 @@ type invariants struct {
 	epochs  map[epoch]bool
 	probes  []time.Time
 	asked   map[wire.ContextTag]int // I1 sent with a tag since its context was established
+	full    time.Time               // when a context was last refused for lack of room
 }
 
 // An epoch is one that the kernel was given for a context.
@@ -65,6 +66,10 @@ func (h *Host) check(ev engine.Event, in wire.Message, acts []engine.Action) {
 				delete(h.asked, a.TagLocal)
 			}
 			h.checkState(ev, in, a)
+		case engine.Dropped:
+			if a.Reason == engine.ReasonContextsFull {
+				h.full = h.w.Now
+			}
 		}
 	}
 	if in != nil && sent > 4 {
@@ -200,6 +205,9 @@ func (w *World) audit() error {
 	return nil
 }
 
+// lastTry is within which one that is refused for lack of room tries again: an I2, or a Probe at the longest intervals.
+const lastTry = 75 * time.Second
+
 // Settled tells what is wrong where the network has been well for long: each two hosts that have a context agree about it, both
 // are Operational, and payload arrives.
 func (w *World) Settled() error {
@@ -209,7 +217,8 @@ func (w *World) Settled() error {
 		}
 		for _, s := range h.Engine.Contexts() {
 			peer := w.owner[s.ULIDs.Peer]
-			if peer.Engine == nil || s.State == shim6.StateEFailed || s.State == shim6.StateNoSupport || peer.full() {
+			if peer.Engine == nil || s.State == shim6.StateEFailed || s.State == shim6.StateNoSupport ||
+				w.Now.Sub(peer.full) < lastTry {
 				continue
 			}
 			if err := h.agrees(s, peer); err != nil {
@@ -224,12 +233,6 @@ func (w *World) Settled() error {
 		}
 	}
 	return nil
-}
-
-// full tells whether the host takes no further context.
-func (h *Host) full() bool {
-	most := h.cfg.Limits.Contexts
-	return most > 0 && len(h.Engine.Contexts()) >= most
 }
 
 func (h *Host) agrees(s engine.Snapshot, peer *Host) error {
