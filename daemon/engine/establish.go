@@ -206,7 +206,7 @@ func (e *Engine) accept(now time.Time, p PacketIn, k contextKey, r shim6.Request
 	}
 	c := e.table.byKey[k]
 	switch {
-	case !own.Set.Has(r.Pair.Local):
+	case !own.Set.Has(r.Pair.Local), c == nil && !e.own.Has(k.ulids.Local): // gone since it was verified
 		e.drop(p, ReasonNotLocal, r.Why)
 		return
 	case !e.sourceFits(c, k, r):

@@ -154,7 +154,7 @@ func TestUpdateAckOfAnother(t *testing.T) {
 	silent(t, a.send(b.addr(0), a.addr(0), ua), engine.ReasonNotAsked)
 	// The first request may be on its way still, and the peer cannot tell which is the newer.
 	a.take()
-	w.advance(4 * time.Second)
+	w.advance(6 * time.Second)
 	third := a.requests()
 	if len(third) != 1 || third[0].ReqNonce == ua.ReqNonce || third[0].Locators.Generation != second[0].Locators.Generation {
 		t.Fatalf("%+v", third)

@@ -109,8 +109,10 @@ func (m *Machine) watched() []Pair {
 	if w.rests {
 		return nil
 	}
-	if target := m.preferred(); w.after > 0 && target != (Pair{}) {
-		pairs = append(pairs, target)
+	if w.after > 0 {
+		if target := m.preferred(); target != (Pair{}) {
+			pairs = append(pairs, target)
+		}
 	}
 	if w.all {
 		for _, p := range m.others() {
@@ -143,11 +145,17 @@ func (m *Machine) others() []Pair {
 // review looks whether what is watched is still what should be. Nothing is probed while another exploration goes on.
 func (m *Machine) review(now time.Time) {
 	w := &m.watch
-	if m.state != Operational {
+	if len(w.list) == 0 && (w.rests || w.after == 0 && !w.all) {
 		w.due, w.check = time.Time{}, time.Time{}
 		return
 	}
 	paths := m.Paths()
+	if m.state != Operational {
+		w.due, w.check = time.Time{}, time.Time{}
+		w.list = slices.DeleteFunc(w.list, func(x watch) bool { return !m.candidate(x.pair) })
+		m.tellPaths(paths)
+		return
+	}
 	old := w.list
 	w.list = nil
 	fresh := false
@@ -238,6 +246,7 @@ func (m *Machine) watchAnswered(now time.Time, reports []wire.ProbeReport) {
 	}
 	if back != (Pair{}) {
 		m.damping.count(now)
+		w.list = append(w.list, watch{pair: m.current, works: true})
 		m.setCurrent(back)
 	}
 	m.tellPaths(paths)

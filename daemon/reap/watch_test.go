@@ -240,7 +240,27 @@ func TestMultipath(t *testing.T) {
 	b.took(b.Suspect(b.now, "carrier lost", true))
 	paths("a1>b1", "a1>b2", "a2>b1")
 	b.expire()
-	b.took(b.SetCandidates(b.now, addrs(a1), addrs(b1, b2)))
+	acts := b.SetCandidates(b.now, addrs(a1), addrs(b1, b2))
+	if b.took(acts); !changed(acts) {
+		t.Error("nobody was told that paths are gone with a locator")
+	}
+	paths("a1>b1", "a1>b2")
 	b.probe(first, reap.InboundOk, b.probes[6].Sent[0])
 	paths("a1>b1", "a1>b2")
+}
+
+// The pair that payload goes back from worked until then, and goes on being used.
+func TestMultipathFailBack(t *testing.T) {
+	b := away(t)
+	b.took(b.SetWatch(b.now, reap.WatchPlan{Home: first, FailBack: stable, Timeout: timeout, Multipath: true}))
+	for b.Current() == other {
+		n := len(b.probes)
+		b.round()
+		for _, p := range b.probes[n:] {
+			b.probe(other, reap.Operational, p.Sent[0])
+		}
+	}
+	if got := b.Paths(); b.Current() != first || len(got) != 4 || !slices.Contains(got, other) {
+		t.Errorf("paths %v", got)
+	}
 }

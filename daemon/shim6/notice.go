@@ -159,7 +159,7 @@ func (c *Context) Acknowledge(now time.Time, nonce uint32) (acts []Action, ok bo
 		again := *n.request
 		again.ReqNonce = c.rng.Uint32()
 		c.notice = &notice{request: &again, local: n.local}
-		c.retries, c.deadline = -1, now.Add(UpdateTimeout)
+		c.retries, c.deadline = -1, now.Add(UpdateTimeout+time.Duration(c.rng.Int64N(int64(UpdateTimeout/2))))
 	}
 	c.do(Informed{})
 	return c.take(), true

@@ -163,7 +163,9 @@ func (h *Host) Start(again bool) error {
 		return err
 	}
 	h.Engine = e
-	h.epochs, h.probes, h.asked = map[epoch]bool{}, nil, map[wire.ContextTag]int{}
+	fresh := newInvariants()
+	fresh.reached, fresh.full = h.reached, h.full
+	h.invariants = fresh
 	h.announce()
 	saved := map[wire.ContextTag]engine.Snapshot{}
 	for _, s := range h.saved {

@@ -31,6 +31,8 @@ func (h *Host) handle(ev engine.Event, in wire.Message) {
 		h.pending = append(h.pending, func() { h.handle(ev, in) })
 		return
 	}
+	deadline := h.deadline()
+	due := !deadline.IsZero() && !deadline.After(h.now())
 	acts := h.Engine.Handle(h.now(), ev)
 	if tamper != nil {
 		acts = tamper(h, acts)
@@ -38,7 +40,7 @@ func (h *Host) handle(ev engine.Event, in wire.Message) {
 	if p, ok := ev.(engine.PacketIn); ok && in == nil {
 		in, _ = wire.Parse(p.Payload)
 	}
-	h.check(ev, in, acts)
+	h.check(ev, in, due, acts)
 	for _, a := range acts {
 		h.traceAction(a)
 		switch a := a.(type) {

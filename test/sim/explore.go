@@ -110,6 +110,9 @@ func (x *explorer) begin() {
 	if x.chance(30) {
 		x.line("failback %v", pick(x, []time.Duration{time.Second, 5 * time.Second, time.Minute}))
 	}
+	if x.chance(5) {
+		x.line("multipath")
+	}
 	if x.chance(15) {
 		x.line("contexts %d", 1+x.rng.IntN(3))
 	}
@@ -188,7 +191,7 @@ func (x *explorer) ends() (string, string) {
 func (x *explorer) step() {
 	h := pick(x, x.hosts)
 	y, z := x.ends()
-	switch x.rng.IntN(35) {
+	switch x.rng.IntN(38) {
 	case 0, 1:
 		x.line("cut %s %s", y, z)
 	case 2, 3:
@@ -261,6 +264,11 @@ func (x *explorer) step() {
 			x.line("quiet %v", x.pause())
 		}
 		x.line("heal %s %s", y, z)
+	case 35, 36:
+		x.line("fork %s>%s", y, z)
+	case 37: // an address that is gone, and that its ULP may use for some time
+		x.line("down %s", y)
+		x.line("ends %s %v", y, x.pause())
 	case 28, 29:
 		x.line("refuse %s", pick(x, []string{y + " " + z, y + ">" + z}))
 	}

@@ -87,6 +87,14 @@ func TestPlantedFaultsAreFound(t *testing.T) {
 			}
 			return a, true
 		}, "the kernel sends to"},
+		"the kernel is told of one path": {func(_ *sim.Host, a engine.Action) (engine.Action, bool) {
+			p, is := a.(engine.ProgramContext)
+			if is {
+				p.Paths = p.Paths[:1]
+				return p, true
+			}
+			return a, true
+		}, "the kernel has 1 paths"},
 		"epochs are not counted": {func(_ *sim.Host, a engine.Action) (engine.Action, bool) {
 			if r, is := a.(engine.SetReap); is {
 				r.Epoch = 1

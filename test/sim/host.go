@@ -186,6 +186,16 @@ func (h *Host) Move(to []netip.Addr) {
 	h.announce()
 }
 
+// End says how long an address that the host has not stays valid.
+func (h *Host) End(a netip.Addr, d time.Duration) {
+	at := h.now().Add(d)
+	h.Handle(engine.ULIDEnds{ULID: a, At: at})
+	if h.Engine != nil && !h.has(a) {
+		h.ends[a] = at
+	}
+	h.save()
+}
+
 // Prefer sets what peers are told about an address.
 func (h *Host) Prefer(a netip.Addr, p engine.Preference) {
 	for i := range h.locators {
@@ -200,6 +210,7 @@ func (h *Host) announce() {
 	var ev engine.LocalLocators
 	for i, l := range h.locators {
 		if h.up[i] {
+			delete(h.ends, l.Addr)
 			ev.Locators = append(ev.Locators, l)
 		}
 	}

@@ -18,9 +18,10 @@ import (
 type invariants struct {
 	reached map[netip.Addr]bool // where a control message of ours arrived
 	epochs  map[epoch]bool
-	probes  []time.Time
-	asked   map[wire.ContextTag]int // I1 sent with a tag since its context was established
-	full    time.Time               // when a context was last refused for lack of room
+	probes  map[wire.ContextTag][]time.Time // sent, by the peer's tag
+	ends    map[netip.Addr]time.Time        // when contexts with a ULID that is gone are to end
+	asked   map[wire.ContextTag]int         // I1 sent with a tag since its context was established
+	full    time.Time                       // when a context was last refused for lack of room
 }
 
 // An epoch is one that the kernel was given for a context.
@@ -29,15 +30,19 @@ type epoch struct {
 	epoch uint32
 }
 
-// mostProbes bounds the probes of one context in one second: a burst of ten replies and ten more, and those of the timer.
-const mostProbes = 25
+// mostProbes bounds the probes of one context in one second: a burst of ten replies and ten more, those of the timer, and those of
+// seven pairs that are watched.
+const mostProbes = 32
 
 // mostI1 bounds the I1 messages of one exchange. RFC 5533 section 7.8: I1_RETRIES_MAX is 4; an I2 that nobody answers falls
 // back to I1 (section 7.12).
 const mostI1 = 20
 
 func newInvariants() invariants {
-	return invariants{reached: map[netip.Addr]bool{}, epochs: map[epoch]bool{}, asked: map[wire.ContextTag]int{}}
+	return invariants{
+		reached: map[netip.Addr]bool{}, epochs: map[epoch]bool{}, asked: map[wire.ContextTag]int{},
+		probes: map[wire.ContextTag][]time.Time{}, ends: map[netip.Addr]time.Time{},
+	}
 }
 
 // fail remembers the first rule that is broken.
@@ -47,8 +52,9 @@ func (h *Host) fail(format string, args ...any) {
 	}
 }
 
-// check looks at what an engine made of an event, which is the message in where that is a packet.
-func (h *Host) check(ev engine.Event, in wire.Message, acts []engine.Action) {
+// check looks at what an engine made of an event, which is the message in where that is a packet. What was due anyway is not
+// made by that.
+func (h *Host) check(ev engine.Event, in wire.Message, due bool, acts []engine.Action) {
 	if d := h.Engine.Deadline(); !d.IsZero() && !d.After(h.now()) {
 		h.fail("%T: the deadline %v has passed", ev, d)
 	}
@@ -72,7 +78,7 @@ func (h *Host) check(ev engine.Event, in wire.Message, acts []engine.Action) {
 			}
 		}
 	}
-	if in != nil && sent > 4 {
+	if in != nil && !due && sent > 4 {
 		h.fail("one %T made %d packets", in, sent)
 	}
 }
@@ -137,18 +143,17 @@ func (h *Host) checkSent(ev engine.Event, in wire.Message, a engine.SendPacket) 
 			h.fail("%v to %s, which was ours", m.Type(), h.w.Name(a.Dst))
 		}
 	}
-	if _, ok := m.(*wire.Probe); ok {
-		h.checkRate()
+	if p, ok := m.(*wire.Probe); ok {
+		h.checkRate(p.ReceiverTag)
 	}
 	return m
 }
 
-func (h *Host) checkRate() {
-	most := mostProbes * len(h.w.hosts)
-	h.probes = append(h.probes, h.now())
-	h.probes = h.probes[max(0, len(h.probes)-most):]
-	if len(h.probes) == most && h.now().Sub(h.probes[0]) < time.Second {
-		h.fail("%d probes in %v", len(h.probes), h.now().Sub(h.probes[0]))
+func (h *Host) checkRate(tag wire.ContextTag) {
+	sent := append(h.probes[tag], h.now())
+	sent = sent[max(0, len(sent)-mostProbes):]
+	if h.probes[tag] = sent; len(sent) == mostProbes && h.now().Sub(sent[0]) < time.Second {
+		h.fail("%d probes in %v", len(sent), h.now().Sub(sent[0]))
 	}
 }
 
@@ -180,6 +185,9 @@ func (w *World) audit() error {
 			return fmt.Errorf("%s has %d contexts, the cap is %d", h.Name, len(ss), most)
 		}
 		for _, s := range ss {
+			if end, ok := h.ends[s.ULIDs.Local]; ok && s.State.Alive() && h.now().After(end) && h.deadline().After(h.now()) {
+				return fmt.Errorf("%s: the context with %s outlives its ULID %s", h.Name, w.Name(s.ULIDs.Peer), w.Name(s.ULIDs.Local))
+			}
 			if s.State != shim6.StateEstablished {
 				continue
 			}
@@ -189,6 +197,9 @@ func (w *World) audit() error {
 			case k.ULIDs != s.ULIDs || k.TagPeer != s.TagPeer || k.Paths[0] != s.Current:
 				return fmt.Errorf("%s: the kernel sends to %s on %s, not on %s", h.Name, w.Name(s.ULIDs.Peer), w.pair(k.Paths[0]),
 					w.pair(s.Current))
+			case !slices.Equal(k.Paths, s.Paths):
+				return fmt.Errorf("%s: the kernel has %d paths to %s, and should have %d", h.Name, len(k.Paths), w.Name(s.ULIDs.Peer),
+					len(s.Paths))
 			case k.state != s.Reap:
 				return fmt.Errorf("%s: the kernel is in %v with %s, not in %v", h.Name, k.state, w.Name(s.ULIDs.Peer), s.Reap)
 			}
@@ -224,6 +235,9 @@ func (w *World) Settled() error {
 			if err := h.agrees(s, peer); err != nil {
 				return fmt.Errorf("%s with %s: %w", h.Name, peer.Name, err)
 			}
+			if found, all := len(s.Paths), min(8, len(s.LocatorsLocal)*len(s.LocatorsPeer)); h.cfg.Multipath && h.watches(s) && found < all {
+				return fmt.Errorf("%s with %s: %d paths work and %d are used", h.Name, peer.Name, all, found)
+			}
 		}
 		for _, f := range h.flows {
 			to := w.owner[f.ulids.Peer]
@@ -233,6 +247,12 @@ func (w *World) Settled() error {
 		}
 	}
 	return nil
+}
+
+// watches tells whether a context has carried payload for long enough to know all its paths.
+func (h *Host) watches(s engine.Snapshot) bool {
+	k := h.kernel.byTag(s.TagLocal)
+	return k != nil && h.kernelNow().Sub(k.used) < 5*time.Second && h.now().Sub(s.Since) > 4*time.Minute
 }
 
 func (h *Host) agrees(s engine.Snapshot, peer *Host) error {

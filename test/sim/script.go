@@ -198,8 +198,7 @@ func (r *runner) do(cmd string, args []string) error {
 	case "ends":
 		addr := a.addr(a.word())
 		if d := a.duration(); a.err == nil {
-			h := r.w.owner[addr]
-			h.Handle(engine.ULIDEnds{ULID: addr, At: h.now().Add(d)})
+			r.w.owner[addr].End(addr, d)
 		}
 	case "forget":
 		a.contexts(func(h *Host, s engine.Snapshot) { h.Handle(engine.DeleteContext{Tag: s.TagLocal}) })
