@@ -183,7 +183,11 @@ func (e *Engine) request(now time.Time, p PacketIn, k contextKey, r shim6.Reques
 	case c != nil && c.Accepted(r), !r.Offer.NeedsVerification():
 		e.accept(now, p, k, r)
 	default:
-		e.verify(now, &verification{packet: p, key: k, request: &r, offer: r.Offer})
+		v := &verification{packet: p, key: k, request: &r, offer: r.Offer}
+		if c != nil {
+			v.turn = c.updatesCome
+		}
+		e.verify(now, v)
 	}
 }
 

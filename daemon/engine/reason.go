@@ -48,7 +48,7 @@ const (
 	ReasonBadTimeout    Reason = "bad-timeout"    // asked for, and out of range
 	ReasonBadFork       Reason = "bad-fork"       // a fork on a pair that the context cannot use
 	ReasonNotAsked      Reason = "not-asked"      // acknowledgement of a request that was not made
-	ReasonOvertaken     Reason = "overtaken"      // Update Request verified after a later one was taken
+	ReasonOvertaken     Reason = "overtaken"      // verified after a later Update Request was taken
 )
 
 // Reasons lists every Reason that can occur.

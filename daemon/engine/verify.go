@@ -17,7 +17,7 @@ type verification struct {
 	request *shim6.Request
 	r2      *wire.R2
 	update  *wire.UpdateRequest
-	turn    uint64 // of update among those of its context
+	turn    uint64 // of update among those of its context; of request, that of the last update before it
 }
 
 // verify asks for the checks of an offer. It comes after everything that costs less: a validator or nonce of ours has come
@@ -70,6 +70,10 @@ func (e *Engine) onVerifyDone(now time.Time, ev VerifyDone) {
 	}
 	c := e.table.byKey[v.key]
 	switch {
+	case v.request != nil && c != nil && v.request.Tag == c.TagPeer && v.turn < c.updateTaken:
+		// The peer sends no Update Request before its exchange is over, so this message is an old copy.
+		e.drop(v.packet, ReasonOvertaken, v.request.Why)
+		return
 	case v.request != nil:
 		e.accept(now, v.packet, v.key, *v.request)
 		return
