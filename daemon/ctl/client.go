@@ -87,6 +87,15 @@ func (c *Client) Set(ctx context.Context, tag uint64, t Timeouts) error {
 	return c.post(ctx, "/v1/contexts/"+FormatTag(tag)+"/set", t)
 }
 
+// Fork begins another context for the ULIDs of the one with the local tag.
+func (c *Client) Fork(ctx context.Context, tag uint64, f Fork) (Forked, error) {
+	b, err := json.Marshal(f)
+	if err != nil {
+		return Forked{}, err
+	}
+	return answer[Forked](c.send(ctx, http.MethodPost, "/v1/contexts/"+FormatTag(tag)+"/fork", bytes.NewReader(b)))
+}
+
 // Heuristics lists the heuristics that the kernel knows, those in use first and in the order in which they are asked.
 func (c *Client) Heuristics(ctx context.Context) ([]Heuristic, error) {
 	return call[[]Heuristic](ctx, c, http.MethodGet, "/v1/heuristics")
@@ -139,7 +148,11 @@ func (s *Stream) Next() (Event, error) {
 func (s *Stream) Close() error { return s.body.Close() }
 
 func call[T any](ctx context.Context, c *Client, method, path string) (v T, err error) {
-	body, err := c.do(ctx, method, path)
+	return answer[T](c.do(ctx, method, path))
+}
+
+// answer reads the JSON of an answer.
+func answer[T any](body io.ReadCloser, err error) (v T, _ error) {
 	if err != nil {
 		return v, err
 	}

@@ -30,6 +30,7 @@ type memory struct {
 	probed   []uint64
 	set      []Timeouts
 	changes  []HeuristicChange
+	forks    []Fork
 	err      error
 }
 
@@ -71,6 +72,10 @@ func (m *memory) ProbeContext(_ context.Context, tag uint64) error {
 func (m *memory) SetContext(_ context.Context, _ uint64, t Timeouts) error {
 	m.set = append(m.set, t)
 	return m.err
+}
+func (m *memory) ForkContext(_ context.Context, _ uint64, f Fork) (Forked, error) {
+	m.forks = append(m.forks, f)
+	return Forked{"665544332211", 1<<32 - 1}, m.err
 }
 func (m *memory) Flush(context.Context) (int, error) {
 	n := len(m.contexts)
@@ -153,6 +158,10 @@ func TestRequests(t *testing.T) {
 	want := Timeouts{SendTimeoutMS: new(int64(3000)), TeardownMS: new(int64(0))}
 	check("set", nil, nil, c.Set(ctx, 0x112233445566, want))
 	check("was set", m.set, []Timeouts{want}, nil)
+	fork := Fork{Local: &addrA, SendTimeoutMS: new(int64(3000))}
+	forked, err := c.Fork(ctx, 0x112233445566, fork)
+	check("fork", forked, Forked{"665544332211", 1<<32 - 1}, err)
+	check("was forked", m.forks, []Fork{fork}, nil)
 	check("delete", nil, nil, c.Delete(ctx, 0x112233445566))
 	list, err = c.Contexts(ctx)
 	check("no contexts", list, []Context{}, err)
@@ -184,6 +193,8 @@ func TestErrors(t *testing.T) {
 	_, err = c.Context(ctx, 1)
 	want(err, 500, "kernel on fire")
 	want(c.Probe(ctx, 1), 500, "kernel on fire")
+	_, err = c.Fork(ctx, 1, Fork{})
+	want(err, 500, "kernel on fire")
 	_, err = c.Flush(ctx)
 	want(err, 500, "kernel on fire")
 	m.err = context.DeadlineExceeded

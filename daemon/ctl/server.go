@@ -37,6 +37,9 @@ type Backend interface {
 	ProbeContext(ctx context.Context, tag uint64) error
 	// SetContext returns an Error of status 400 for timeouts out of range, and ErrNoContext.
 	SetContext(ctx context.Context, tag uint64, t Timeouts) error
+	// ForkContext returns an Error of status 400 for a timeout out of range, one of status 409 where the context cannot be
+	// forked so, and ErrNoContext.
+	ForkContext(ctx context.Context, tag uint64, f Fork) (Forked, error)
 	// Flush deletes every context and returns how many there were.
 	Flush(context.Context) (int, error)
 }
@@ -68,6 +71,14 @@ func NewServer(b Backend, e *Events, log *slog.Logger) *Server {
 			return
 		}
 		onTag(func(ctx context.Context, tag uint64) error { return b.SetContext(ctx, tag, t) })(w, r)
+	})
+	mux.HandleFunc("POST /v1/contexts/{tag}/fork", func(w http.ResponseWriter, r *http.Request) {
+		f, err := content[Fork](r)
+		if err != nil {
+			fail(w, err)
+			return
+		}
+		withTag(func(ctx context.Context, tag uint64) (Forked, error) { return b.ForkContext(ctx, tag, f) })(w, r)
 	})
 	mux.HandleFunc("POST /v1/heuristics", func(w http.ResponseWriter, r *http.Request) {
 		change, err := content[HeuristicChange](r)
@@ -152,17 +163,23 @@ func get[T any](fn func(context.Context) (T, error)) http.HandlerFunc {
 
 // onTag calls fn with the tag in the path.
 func onTag(fn func(context.Context, uint64) error) http.HandlerFunc {
+	return withTag(func(ctx context.Context, tag uint64) (Done, error) { return Done{1}, fn(ctx, tag) })
+}
+
+// withTag answers with what fn returns for the tag in the path.
+func withTag[T any](fn func(context.Context, uint64) (T, error)) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		tag, err := ParseTag(r.PathValue("tag"))
 		if err != nil {
 			fail(w, &Error{http.StatusBadRequest, err.Error(), ""})
 			return
 		}
-		if err := fn(r.Context(), tag); err != nil {
+		v, err := fn(r.Context(), tag)
+		if err != nil {
 			fail(w, err)
 			return
 		}
-		reply(w, http.StatusOK, Done{1})
+		reply(w, http.StatusOK, v)
 	}
 }
 

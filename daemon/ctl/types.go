@@ -12,6 +12,7 @@
 //	POST /v1/contexts/{tag}/delete   Done
 //	POST /v1/contexts/{tag}/probe    Done
 //	POST /v1/contexts/{tag}/set      Timeouts -> Done
+//	POST /v1/contexts/{tag}/fork     Fork -> Forked
 //	POST /v1/heuristics              HeuristicChange -> Done
 //	POST /v1/flush                   Done
 //
@@ -80,6 +81,19 @@ type Context struct {
 type Timeouts struct {
 	SendTimeoutMS *int64 `json:"send_timeout_ms,omitempty"`
 	TeardownMS    *int64 `json:"teardown_ms,omitempty"` // 0: never
+}
+
+// A Fork says how a forked context differs from the one that is forked; what is absent is the same (RFC 5533 section 7.7).
+type Fork struct {
+	Local         *netip.Addr `json:"local,omitempty"` // locators of its first path
+	Peer          *netip.Addr `json:"peer,omitempty"`
+	SendTimeoutMS *int64      `json:"send_timeout_ms,omitempty"`
+}
+
+// A Forked is the context that a Fork began. Its exchange with the peer goes on.
+type Forked struct {
+	Tag string `json:"tag"`
+	FII uint32 `json:"fii"`
 }
 
 // A ContextLocator is one locator of a context.

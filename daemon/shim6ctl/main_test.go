@@ -130,6 +130,28 @@ func (d *daemon) SetContext(_ context.Context, tag uint64, t ctl.Timeouts) error
 	return ctl.ErrNoContext
 }
 
+// ForkContext tells in the context's path and timeout what it was asked for.
+func (d *daemon) ForkContext(_ context.Context, tag uint64, f ctl.Fork) (ctl.Forked, error) {
+	for _, c := range d.contexts {
+		if c.Tag != ctl.FormatTag(tag) {
+			continue
+		}
+		c.Tag, c.FII = "665544332211", 7
+		if f.Local != nil {
+			c.Current.Local = *f.Local
+		}
+		if f.Peer != nil {
+			c.Current.Peer = *f.Peer
+		}
+		if f.SendTimeoutMS != nil {
+			c.SendTimeoutMS = *f.SendTimeoutMS
+		}
+		d.contexts = append(d.contexts, c)
+		return ctl.Forked{Tag: c.Tag, FII: c.FII}, nil
+	}
+	return ctl.Forked{}, ctl.ErrNoContext
+}
+
 // ProbeContext tells what a probe of a real daemon would.
 func (d *daemon) ProbeContext(_ context.Context, tag uint64) error {
 	at := time.Date(2030, 1, 2, 3, 4, 5, 6e6, time.UTC)
@@ -257,8 +279,8 @@ func TestManual(t *testing.T) {
 	e := &env{stdout: new(bytes.Buffer), stderr: new(bytes.Buffer), now: time.Now}
 	root := e.command()
 	root.InitDefaultHelpFlag()
-	if n := len(root.Commands()); n != 12 {
-		t.Errorf("%d commands, want 12", n)
+	if n := len(root.Commands()); n != 13 {
+		t.Errorf("%d commands, want 13", n)
 	}
 	for _, c := range append(root.Commands(), root) {
 		if c != root && !strings.Contains(manual, "\n.It Cm "+c.Name()) {

@@ -5,6 +5,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"net/netip"
 	"strconv"
 	"strings"
 	"time"
@@ -31,6 +32,27 @@ func (e *env) verbs() []*cobra.Command {
 					return err
 				}
 				return e.client(func(c *ctl.Client) error { return c.Set(cmd.Context(), tag, t) })
+			},
+		},
+		{
+			Use: "fork TAG [NAME=VALUE...]", Short: "begin another context for the same ULIDs: local=ADDR peer=ADDR send-timeout=3s",
+			Args: cobra.MinimumNArgs(1),
+			RunE: func(cmd *cobra.Command, args []string) error {
+				tag, err := ctl.ParseTag(args[0])
+				if err != nil {
+					return err
+				}
+				f, err := fork(args[1:])
+				if err != nil {
+					return err
+				}
+				return e.client(func(c *ctl.Client) error {
+					forked, err := c.Fork(cmd.Context(), tag, f)
+					if err == nil {
+						fmt.Fprintf(e.stdout, "%s, forked instance %d\n", forked.Tag, forked.FII)
+					}
+					return err
+				})
 			},
 		},
 		{
@@ -95,11 +117,39 @@ func timeouts(settings []string) (t ctl.Timeouts, err error) {
 		if !ok {
 			return t, fmt.Errorf("%q is neither send-timeout=DURATION nor teardown=DURATION", s)
 		}
-		d, err := time.ParseDuration(value)
-		if err != nil || d%time.Millisecond != 0 {
-			return t, fmt.Errorf("%q is not a duration such as 500ms, 3s or 5m", value)
+		if *to, err = wholeMilliseconds(value); err != nil {
+			return t, err
 		}
-		*to = new(d.Milliseconds())
 	}
 	return t, nil
+}
+
+// fork reads settings such as local=2001:db8::1, peer=2001:db8::2 and send-timeout=3s.
+func fork(settings []string) (f ctl.Fork, err error) {
+	for _, s := range settings {
+		name, value, _ := strings.Cut(s, "=")
+		switch name {
+		case "local", "peer":
+			a, err := netip.ParseAddr(value)
+			if err != nil {
+				return f, fmt.Errorf("%q is no address: %w", value, err)
+			}
+			*map[string]**netip.Addr{"local": &f.Local, "peer": &f.Peer}[name] = &a
+		case "send-timeout":
+			if f.SendTimeoutMS, err = wholeMilliseconds(value); err != nil {
+				return f, err
+			}
+		default:
+			return f, fmt.Errorf("%q is none of local=ADDRESS, peer=ADDRESS and send-timeout=DURATION", s)
+		}
+	}
+	return f, nil
+}
+
+func wholeMilliseconds(s string) (*int64, error) {
+	d, err := time.ParseDuration(s)
+	if err != nil || d%time.Millisecond != 0 {
+		return nil, fmt.Errorf("%q is not a duration such as 500ms, 3s or 5m", s)
+	}
+	return new(d.Milliseconds()), nil
 }
