@@ -9,11 +9,13 @@ import (
 	"time"
 )
 
-// Constants of RFC 4861 section 10 for hosts.
+// Times between solicitations: the first waits for less than maxSolicitationDelay (RFC 4861 section 10), the next for
+// solicitationInterval, and each that goes unanswered for twice as long up to maxSolicitationInterval. RFC 7559 section 2
+// puts this in the place of MAX_RTR_SOLICITATIONS: a host whose first three were lost would wait for ever.
 const (
-	maxSolicitationDelay = time.Second
-	solicitationInterval = 4 * time.Second
-	maxSolicitations     = 3
+	maxSolicitationDelay    = time.Second
+	solicitationInterval    = 4 * time.Second // IRT
+	maxSolicitationInterval = time.Hour       // MRT
 )
 
 // reportPause keeps a report that advertisements cause from filling the log.
@@ -34,9 +36,10 @@ type link struct {
 
 	overfullBefore time.Time // the time before that
 
-	solicited int  // solicitations sent since the link came up
+	solicited bool // a solicitation was sent since the link came up
 	heard     bool // a default router has answered since
 	solicit   time.Time
+	interval  time.Duration // before the next solicitation; zero before the first
 }
 
 func (a *Autoconf) onLinkChanged(now time.Time, ev LinkChanged) {
@@ -113,7 +116,7 @@ func (a *Autoconf) linkUp(now time.Time, l *link) {
 	if !l.managed {
 		return
 	}
-	l.solicited, l.heard = 0, false
+	l.solicited, l.heard, l.interval = false, false, 0
 	l.solicit = now.Add(time.Duration(a.random.Int64N(int64(maxSolicitationDelay))))
 	for _, p := range l.sortedPrefixes() {
 		// It may be another network now: a detection that was given up is worth another try.
@@ -144,11 +147,27 @@ func (a *Autoconf) solicitNow(now time.Time, l *link) {
 		return
 	}
 	a.do(Solicit{l.index})
-	l.solicited++
+	l.solicited = true
 	l.solicit = time.Time{}
-	if l.solicited < maxSolicitations && !l.heard {
-		l.solicit = now.Add(solicitationInterval)
+	if !l.heard {
+		l.interval = a.nextInterval(l.interval)
+		l.solicit = now.Add(l.interval)
 	}
+}
+
+// nextInterval is RT of RFC 7559 section 2, with RAND between -0.1 and 0.1. The first one is not below the interval of RFC
+// 4861 section 6.3.7.
+func (a *Autoconf) nextInterval(last time.Duration) time.Duration {
+	spread := func(d time.Duration) time.Duration {
+		return time.Duration((a.random.Float64()*2 - 1) / 10 * float64(d))
+	}
+	if last == 0 {
+		return solicitationInterval + spread(solicitationInterval).Abs()
+	}
+	if next := 2*last + spread(last); next <= maxSolicitationInterval {
+		return next
+	}
+	return maxSolicitationInterval + spread(maxSolicitationInterval)
 }
 
 func (l *link) canSolicit() bool {
@@ -163,7 +182,7 @@ func (l *link) canSolicit() bool {
 // heardRouter ends the solicitations, but for the first: RFC 4861 section 6.3.7.
 func (l *link) heardRouter() {
 	l.heard = true
-	if l.solicited > 0 {
+	if l.solicited {
 		l.solicit = time.Time{}
 	}
 }

@@ -6,34 +6,60 @@ import (
 	"net/netip"
 	"testing"
 	"time"
+
+	"shim6/cgad/ra"
 )
 
-// RFC 4861 section 6.3.7: up to MAX_RTR_SOLICITATIONS solicitations, each separated by at least RTR_SOLICITATION_INTERVAL
-// seconds, the first after a random delay of at most MAX_RTR_SOLICITATION_DELAY. Row 41.
+// RFC 7559 section 2: a host retransmits with IRT 4 seconds, MRT 3600 seconds and without end, where RFC 4861 section 6.3.7
+// ended after three. As there, the first comes after a random delay of at most MAX_RTR_SOLICITATION_DELAY, and they are
+// at least RTR_SOLICITATION_INTERVAL apart. Row 41.
 func TestSolicitations(t *testing.T) {
 	h := newHost(t, testConfig(t))
 	h.link(eth0, "eth0", true)
 	start := h.now
-	h.advance(time.Minute)
-	if len(h.solicit) != 3 || h.solicit[0].Sub(start) > time.Second || h.solicit[1].Sub(h.solicit[0]) != 4*time.Second || h.solicit[2].Sub(h.solicit[1]) != 4*time.Second {
-		t.Fatalf("solicited at %v, from %v on", h.solicit, start)
+	h.advance(24 * time.Hour)
+	if h.solicit[0].Sub(start) > time.Second {
+		t.Errorf("the first comes after %v", h.solicit[0].Sub(start))
 	}
+	last := 2 * time.Second
+	for i := 1; i < len(h.solicit); i++ {
+		d := h.solicit[i].Sub(h.solicit[i-1])
+		low, high := max(min(last*19/10, time.Hour*9/10), 4*time.Second), min(last*22/10, time.Hour*11/10)
+		if d < low || d > high {
+			t.Errorf("solicitation %d comes %v after the last, not %v to %v", i, d, low, high)
+		}
+		last = d
+	}
+	if n := len(h.solicit); n < 30 || n > 40 {
+		t.Errorf("%d solicitations in a day", n)
+	}
+	n := len(h.solicit)
 	h.link(eth0, "eth0", true)
-	h.advance(time.Minute)
-	if len(h.solicit) != 3 {
-		t.Error("solicited again though nothing happened")
+	h.advance(10 * time.Second)
+	if len(h.solicit) > n+1 {
+		t.Error("begins again though nothing happened")
 	}
+	n = len(h.solicit)
 	h.link(eth0, "eth0", false)
+	h.advance(3 * time.Hour)
+	if len(h.solicit) != n {
+		t.Error("solicited while the link was down")
+	}
 	h.link(eth0, "eth0", true)
 	h.advance(2 * time.Second)
-	if len(h.solicit) != 4 {
-		t.Fatalf("%d solicitations after the link came up again", len(h.solicit))
+	if len(h.solicit) != n+1 {
+		t.Fatalf("%d solicitations after the link came up again", len(h.solicit)-n)
 	}
-	// "Once the host sends a Router Solicitation, and receives a valid Router Advertisement with a non-zero Router Lifetime,
-	// the host MUST desist from sending additional solicitations".
+	// RFC 4861 section 6.3.7: "Once the host sends a Router Solicitation, and receives a valid Router Advertisement with a
+	// non-zero Router Lifetime, the host MUST desist from sending additional solicitations".
+	h.handle(Advertised{eth0, netip.MustParseAddr("fe80::9"), &ra.Advertisement{Prefixes: []ra.Prefix{pio(prefixB, day, day)}}})
+	h.advance(5 * time.Second)
+	if len(h.solicit) != n+2 {
+		t.Errorf("%d solicitations: one who is no default router ended them", len(h.solicit)-n)
+	}
 	h.advertise(eth0, "fe80::1", pio(prefixA, day, day))
-	h.advance(time.Minute)
-	if len(h.solicit) != 4 {
+	h.advance(3 * time.Hour)
+	if len(h.solicit) != n+2 {
 		t.Error("solicited after the answer")
 	}
 }
