@@ -111,7 +111,7 @@ func TestRenumbering(t *testing.T) {
 func TestCollision(t *testing.T) {
 	both(t, func(t *testing.T, w world, one, _ int) {
 		r := start(t, w, 2, nil)
-		w.taken(t, one)
+		w.taken(t, one, 1)
 		w.advertise(t, one, "fe80::1", advertisement(1800, prefixA))
 		r.proved(t, w, one, 1)
 		netlab.Wait(t, "a status with collision count 1", func() bool {
@@ -119,6 +119,53 @@ func TestCollision(t *testing.T) {
 			a := s.Links[0].Addresses[0]
 			return err == nil && a.CollisionCount == 1 && a.State == autoconf.Ready
 		})
+	})
+}
+
+// RFC 3972 section 4 step 8: after three collisions, stop and report the error. Row 33: nothing is left of them, and
+// another provider is served all the same.
+func TestThreeCollisions(t *testing.T) {
+	both(t, func(t *testing.T, w world, one, two int) {
+		r := start(t, w, 2, nil)
+		w.taken(t, one, 3)
+		w.advertise(t, one, "fe80::1", advertisement(1800, prefixA))
+		w.advertise(t, two, "fe80::2", advertisement(1800, prefixB))
+		netlab.Wait(t, "the address to be given up", func() bool {
+			s, err := r.Status(t.Context())
+			a := s.Links[0].Addresses
+			return err == nil && len(a) == 1 && a[0].State == autoconf.Failed && a[0].CollisionCount == 3 && !a[0].Addr.IsValid()
+		})
+		r.proved(t, w, two, 1)
+		if list := w.addresses(t, one); len(list) != 0 {
+			t.Errorf("left behind: %q", list)
+		}
+	})
+}
+
+// RFC 5535 section 6 step 6.4: a collision of one member of a set raises the collision count of all, on whatever interface,
+// and replaces those that are ready already. Row 34.
+func TestCollisionInSet(t *testing.T) {
+	both(t, func(t *testing.T, w world, one, two int) {
+		r := start(t, w, 2, func(c *config.Config) {
+			c.Sets = []config.Set{{Name: "site", Prefixes: []netip.Prefix{netip.MustParsePrefix(prefixA), netip.MustParsePrefix(prefixB)}}}
+		})
+		w.advertise(t, one, "fe80::1", advertisement(1800, prefixA))
+		var first []string
+		netlab.Wait(t, "the first member", func() bool { first = w.addresses(t, one); return len(first) == 1 })
+		w.taken(t, two, 1)
+		w.advertise(t, two, "fe80::2", advertisement(1800, prefixB))
+		netlab.Wait(t, "both members with collision count 1", func() bool {
+			s, err := r.Status(t.Context())
+			for _, l := range s.Links {
+				if len(l.Addresses) != 1 || l.Addresses[0].Method != "HBA" || l.Addresses[0].CollisionCount != 1 || l.Addresses[0].State != autoconf.Ready {
+					return false
+				}
+			}
+			return err == nil
+		})
+		if next := w.addresses(t, one); len(next) != 1 || next[0] == first[0] {
+			t.Errorf("the first member was %q and is %q", first, next)
+		}
 	})
 }
 
@@ -236,7 +283,7 @@ func TestRestart(t *testing.T) {
 		keys := filepath.Join(t.TempDir(), "keys")
 		same := func(c *config.Config) { c.Keys = keys }
 		r := start(t, w, 2, same)
-		w.taken(t, one)
+		w.taken(t, one, 1)
 		w.advertise(t, one, "fe80::1", advertisement(1800, prefixA))
 		before := r.proved(t, w, one, 1)
 		r.stop()

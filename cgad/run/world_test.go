@@ -37,8 +37,8 @@ type world interface {
 	advertise(t *testing.T, link int, router string, a netlab.Advertisement)
 	addresses(t *testing.T, link int) []string // global ones, "address" or "address deprecated"
 	routing(t *testing.T) []string             // rules "prefix", and routes "table prefix via router"
-	// taken makes the next duplicate address detection on the link fail.
-	taken(t *testing.T, link int)
+	// taken makes the next n duplicate address detections on the link fail.
+	taken(t *testing.T, link, n int)
 	setUp(t *testing.T, link int, up bool)
 }
 
@@ -129,14 +129,20 @@ func (r *realWorld) routing(t *testing.T) []string {
 	return list
 }
 
-func (r *realWorld) taken(t *testing.T, link int) {
+func (r *realWorld) taken(t *testing.T, link, n int) {
 	t.Helper()
 	capture := r.links[link].Capture(t)
 	go func() {
-		for end := time.Now().Add(5 * time.Second); time.Now().Before(end); time.Sleep(time.Millisecond) {
-			if p, ok := capture.Read(); ok && p.Body[0] == 135 && p.Source == "::" && p.Body[8] != 0xfe {
-				r.links[link].Claim(t, netip.AddrFrom16([16]byte(p.Body[8:24])).String())
-				return
+		var last netip.Addr
+		for end := time.Now().Add(8 * time.Second); n > 0 && time.Now().Before(end); time.Sleep(time.Millisecond) {
+			p, ok := capture.Read()
+			if !ok || p.Body[0] != 135 || p.Source != "::" || p.Body[8] == 0xfe {
+				continue
+			}
+			if addr := netip.AddrFrom16([16]byte(p.Body[8:24])); addr != last {
+				r.links[link].Claim(t, addr.String())
+				last = addr
+				n--
 			}
 		}
 	}()
@@ -161,7 +167,7 @@ type fake struct {
 	addrs   map[int]map[netip.Addr]*fakeAddr
 	routes  map[autoconf.Route]bool
 	rules   map[autoconf.Rule]bool
-	claimed map[int]bool
+	claimed map[int]int
 	events  chan autoconf.Event
 	inbox   chan rasock.Message
 }
@@ -175,7 +181,7 @@ const fakeDAD = 20 * time.Millisecond
 func newFake() *fake {
 	return &fake{
 		names: make(map[int]string), up: make(map[int]bool), addrs: make(map[int]map[netip.Addr]*fakeAddr),
-		routes: make(map[autoconf.Route]bool), rules: make(map[autoconf.Rule]bool), claimed: make(map[int]bool),
+		routes: make(map[autoconf.Route]bool), rules: make(map[autoconf.Rule]bool), claimed: make(map[int]int),
 		events: make(chan autoconf.Event, 1000), inbox: make(chan rasock.Message),
 	}
 }
@@ -266,8 +272,8 @@ func (f *fake) detected(link int, addr netip.Addr) {
 	a := f.addrs[link][addr]
 	switch {
 	case a == nil || !a.tentative:
-	case f.claimed[link]:
-		f.claimed[link] = false
+	case f.claimed[link] > 0:
+		f.claimed[link]--
 		delete(f.addrs[link], addr)
 		f.events <- autoconf.AddressGone{Link: link, Addr: addr, Duplicate: true}
 	default:
@@ -343,10 +349,10 @@ func (f *fake) routing(*testing.T) []string {
 	return list
 }
 
-func (f *fake) taken(_ *testing.T, link int) {
+func (f *fake) taken(_ *testing.T, link, n int) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.claimed[link] = true
+	f.claimed[link] = n
 }
 
 func (f *fake) setUp(_ *testing.T, link int, up bool) {
