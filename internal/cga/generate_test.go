@@ -258,33 +258,46 @@ func longSet(n int) [][8]byte {
 	return set
 }
 
-// A search that is cancelled answers at once, with the cause, and knows how far it came.
+// A search that is cancelled answers at once, with the cause, and knows how far it came. A busy machine may hold an answer
+// up, but not five in a row.
 func TestGenerateCancel(t *testing.T) {
+	const wait, tries = 50 * time.Millisecond, 5
 	for _, engine := range search.Engines() {
-		s, err := NewSearch(GenerateOptions{PublicKey: unhex(signerHex), Sec: 3, UnassignedSec: true, Engine: engine})
-		if err != nil {
-			t.Fatal(err)
-		}
-		stop := errors.New("enough")
-		ctx, cancel := context.WithCancelCause(t.Context())
-		var asked time.Time
-		go func() {
-			for s.Stats().Position == 0 {
-				time.Sleep(time.Millisecond)
+		t.Run(engine, func(t *testing.T) {
+			quickest := cancelTime(t, engine)
+			for try := 1; try < tries && quickest > wait; try++ {
+				quickest = min(quickest, cancelTime(t, engine))
 			}
-			asked = time.Now()
-			cancel(stop)
-		}()
-		_, err = s.Run(ctx)
-		took := time.Since(asked)
-		wantErr(t, err, stop)
-		if took > 50*time.Millisecond {
-			t.Errorf("%s: the answer took %v", engine, took)
-		}
-		if st := s.Stats(); st.Trials < st.Position || st.Position == 0 || st.Elapsed <= 0 {
-			t.Errorf("%s: %+v", engine, st)
-		}
+			if quickest > wait {
+				t.Errorf("the quickest of %d answers took %v", tries, quickest)
+			}
+		})
 	}
+}
+
+// cancelTime is how long a search takes to end once it is told to.
+func cancelTime(t *testing.T, engine string) time.Duration {
+	s, err := NewSearch(GenerateOptions{PublicKey: unhex(signerHex), Sec: 3, UnassignedSec: true, Engine: engine})
+	if err != nil {
+		t.Fatal(err)
+	}
+	stop := errors.New("enough")
+	ctx, cancel := context.WithCancelCause(t.Context())
+	var asked time.Time
+	go func() {
+		for s.Stats().Position == 0 {
+			time.Sleep(time.Millisecond)
+		}
+		asked = time.Now()
+		cancel(stop)
+	}()
+	_, err = s.Run(ctx)
+	took := time.Since(asked)
+	wantErr(t, err, stop)
+	if st := s.Stats(); st.Trials < st.Position || st.Position == 0 || st.Elapsed <= 0 {
+		t.Errorf("%+v", st)
+	}
+	return took
 }
 
 func TestGenerateWithDoneContext(t *testing.T) {
