@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"shim6/test/lab/daemon"
 	"shim6/test/lab/fault"
 	"shim6/test/lab/report"
 	"shim6/test/lab/topo"
@@ -128,6 +129,14 @@ func (r *rehearsal) do(e *Env, net *topo.Network, f []string) (err error) {
 		r.pinger.stop()
 	case "cut":
 		err = r.provider.Cut()
+	case "fork":
+		if command != "fork a2>b1" {
+			return errors.New("the lab does not fork on that pair")
+		}
+		var c *daemon.Context
+		if c, err = r.a.Established(net.A1, net.B1, time.Second); err == nil {
+			err = r.a.Fork(c.Tag, daemon.Pair{Local: net.A2, Peer: net.B1})
+		}
 	case "forget":
 		err = r.b.Flush()
 	case "run", "quiet":

@@ -144,6 +144,12 @@ func (d *Daemon) Stats() (map[string]map[string]uint64, error) {
 	return s, d.ask(&s, "stats")
 }
 
+// Fork begins another context for the ULIDs of the one with a tag, on a locator pair.
+func (d *Daemon) Fork(tag string, p Pair) error {
+	_, err := d.ctl("fork", tag, "local="+p.Local.String(), "peer="+p.Peer.String())
+	return err
+}
+
 // Flush drops every context.
 func (d *Daemon) Flush() error {
 	_, err := d.ctl("flush")
