@@ -207,7 +207,7 @@ func (e *Engine) changed(now time.Time, c *context, a shim6.Changed) {
 		e.install(now, c, a.From == shim6.StateI2bisSent)
 		return
 	case shim6.StateI2bisSent:
-		e.reapDo(now, c, c.reap.Reset(c.reap.Current(), a.Why))
+		e.reapDo(now, c, c.reap.Halt())
 		return
 	}
 	if c.inKernel {

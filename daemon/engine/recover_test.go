@@ -228,3 +228,35 @@ func TestRecoveryIsLimited(t *testing.T) {
 	silent(t, b.handle(engine.UnknownTag{Src: b.addr(1), Dst: b.addr(0), Tag: 5}), engine.ReasonSelf)
 	silent(t, b.handle(engine.UnknownTag{Src: netip.MustParseAddr("ff02::1"), Dst: b.addr(0), Tag: 5}), engine.ReasonBadAddress)
 }
+
+// A context that is being recovered while paths are explored does not work before the peer has it again: the kernel, which has
+// connections retransmit when a path works, is not told so before.
+func TestRecoveryIsNoPath(t *testing.T) {
+	w, a, b := established(t, engine.Config{})
+	b.forget()
+	b.noVerify = true
+	a.handle(engine.ProbeContext{Tag: a.only().TagLocal})
+	w.settle()
+	if s := a.only(); s.State != shim6.StateI2bisSent {
+		t.Fatalf("%v", s.State)
+	}
+	operational := func() (n int) {
+		for _, r := range pick[engine.SetReap](a.take()) {
+			if r.State == reap.Operational {
+				n++
+			}
+		}
+		return n
+	}
+	if n := operational(); n != 0 {
+		t.Errorf("the kernel is told %d times that it works", n)
+	}
+	for _, v := range pick[engine.Verify](b.take()) {
+		b.noVerify = false
+		b.handle(verify(v))
+	}
+	w.settle()
+	if agree(t, a, b); operational() == 0 {
+		t.Error("the kernel is never told that it works")
+	}
+}

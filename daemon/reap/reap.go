@@ -198,6 +198,13 @@ func (m *Machine) Reset(current Pair, why string) []Action {
 	return m.take()
 }
 
+// Halt stops all timers and changes nothing else: the peer has lost the context, and nothing can be found out until it is there
+// again. A kernel that was told of Operational now would have connections retransmit in vain.
+func (m *Machine) Halt() []Action {
+	m.setTimers(TimerStop, TimerStop)
+	return m.take()
+}
+
 // Sync tells a kernel that knows nothing of this context its state.
 func (m *Machine) Sync() []Action {
 	send := TimerKeep
