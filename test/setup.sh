@@ -29,7 +29,7 @@ install() {
 # Programs and the packages that have them.
 missing=
 for p in gcc:gcc qemu-system-x86_64:qemu-system-x86 iperf3:iperf3 ip:iproute2 busybox:busybox-static depmod:kmod openssl:openssl \
-	qemu-aarch64-static:qemu-user-static radvd:radvd; do
+	qemu-aarch64-static:qemu-user-static radvd:radvd nft:nftables wg:wireguard-tools; do
 	command -v "${p%%:*}" >/dev/null || missing="$missing ${p#*:}"
 done
 # Headers for the race detector, and what the kernel's own build tools are linked against.

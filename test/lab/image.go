@@ -9,7 +9,9 @@ import (
 	"os/exec"
 	"path"
 	"path/filepath"
+	"slices"
 
+	"shim6/test/lab/cases"
 	"shim6/test/lab/initramfs"
 	"shim6/test/lab/kernel"
 	"shim6/test/lab/report"
@@ -20,11 +22,20 @@ var kernelModules = []string{
 	"virtio_pci", "9pnet_virtio", "9p", "veth", "sch_netem", "nf_tables", "xfrm_user",
 }
 
-// hostPrograms are taken from this machine, unmodified, and the Debian package each is in.
-var hostPrograms = []struct{ name, pkg string }{
+// A hostProgram is taken from this machine, unmodified. The Debian package is what it is in.
+type hostProgram struct{ name, pkg string }
+
+// hostPrograms are those that every case has.
+var hostPrograms = []hostProgram{
 	{"ip", "iproute2"},
 	{"iperf3", "iperf3"},
 	{"radvd", "radvd"},
+}
+
+// casePrograms are those that only some cases have.
+var casePrograms = []hostProgram{
+	{"nft", "nftables"},
+	{"wg", "wireguard-tools"},
 }
 
 // ownPrograms are ours, in the build folder.
@@ -34,20 +45,25 @@ var ownPrograms = []string{"shim6d", "shim6ctl", "cgad", "cgatool"}
 const vectorDir = "daemon/wire/testdata"
 
 // makeImage writes the guest's file system for a job.
-func makeImage(to string, s *settings, k *kernel.Kernel, job *report.Job, daemons bool) error {
+func makeImage(to string, s *settings, k *kernel.Kernel, job *report.Job, c cases.Case) error {
 	a := new(initramfs.Archive)
 	if err := a.Copy("/init", filepath.Join(s.build, "bin", "labagent")); err != nil {
 		return fmt.Errorf("the agent is not built, run make: %w", err)
 	}
-	if err := addPrograms(a); err != nil {
+	if err := addPrograms(a, c.Programs); err != nil {
 		return err
 	}
-	if daemons {
+	if c.Daemons {
 		if err := addDaemons(a, s, job); err != nil {
 			return err
 		}
 	}
-	mods, err := k.Modules(kernelModules)
+	names, lacks, err := k.Sort(c.Modules)
+	if err != nil {
+		return err
+	}
+	job.Lacks = lacks
+	mods, err := k.Modules(append(slices.Clone(kernelModules), names...))
 	if err != nil {
 		return err
 	}
@@ -71,8 +87,16 @@ func makeImage(to string, s *settings, k *kernel.Kernel, job *report.Job, daemon
 	return a.Write(to)
 }
 
-func addPrograms(a *initramfs.Archive) error {
-	for _, p := range hostPrograms {
+func addPrograms(a *initramfs.Archive, more []string) error {
+	programs := slices.Clone(hostPrograms)
+	for _, name := range more {
+		i := slices.IndexFunc(casePrograms, func(p hostProgram) bool { return p.name == name })
+		if i < 0 {
+			return fmt.Errorf("a case wants program %s, of which the lab knows no package", name)
+		}
+		programs = append(programs, casePrograms[i])
+	}
+	for _, p := range programs {
 		found, err := lookProgram(p.name)
 		if err != nil {
 			return fmt.Errorf("%s is missing: apt-get install %s", p.name, p.pkg)

@@ -141,7 +141,7 @@ func tryCase(ctx context.Context, s *settings, series string, c cases.Case, out 
 	job := &report.Job{
 		Case: c.Name, Series: series, Release: k.Release, TSend: s.tsend, RTT: s.rtt, Flood: s.flood, FastTime: c.FastTime,
 	}
-	if err := makeImage(image, s, k, job, c.Daemons); err != nil {
+	if err := makeImage(image, s, k, job, c); err != nil {
 		return err
 	}
 	for r.Boots < bootTries {

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"shim6/test/lab/cases"
 	"shim6/test/lab/kernel"
 	"shim6/test/lab/report"
 	"shim6/test/lab/vm"
@@ -36,7 +37,7 @@ func runShell(ctx context.Context, s *settings) error {
 	image := filepath.Join(work, fmt.Sprintf("shell-%d.cpio", os.Getpid()))
 	defer os.Remove(image)
 	job := &report.Job{Series: k.Series, Release: k.Release, TSend: s.tsend, RTT: s.rtt, Shell: true}
-	if err := makeImage(image, s, k, job, true); err != nil {
+	if err := makeImage(image, s, k, job, cases.Case{Daemons: true, Programs: []string{"nft", "wg"}}); err != nil {
 		return err
 	}
 	guest, err := vm.Start(ctx, vm.Options{

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"shim6/test/lab/kernel"
 	"shim6/test/lab/kmsg"
 	"shim6/test/lab/report"
 )
@@ -23,6 +24,8 @@ type Case struct {
 	// FastTime runs the case by the instruction clock, where waiting is free and equal seeds give equal runs.
 	FastTime bool
 	Daemons  bool          // the case runs shim6d and needs the hosts' keys
+	Modules  []kernel.Need // of the kernel, beyond those that every case has
+	Programs []string      // of the machine that runs the lab, beyond those that every case has
 	CPUs     int           // 1 unless the case is about what happens at the same time
 	Limit    time.Duration // of this machine's time, boot excluded
 	Run      func(*Env) error

@@ -4,7 +4,9 @@
 package kernel
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -50,6 +52,41 @@ func Open(series string) (*Kernel, error) {
 // Image returns the path of the bootable image.
 func (k *Kernel) Image() string {
 	return filepath.Join(k.Dir, "root", "boot", "vmlinuz-"+k.Release)
+}
+
+// A Need is a module that a case wants, and the option of the kernel's configuration that makes it. A kernel that is
+// configured without the option has no such module; one without a named option must have the module.
+type Need struct{ Module, Option string }
+
+// Sort returns the names of the modules that the kernel must have, and the options that it was configured without.
+func (k *Kernel) Sort(needs []Need) (names, lacks []string, err error) {
+	options, err := k.options()
+	if err != nil {
+		return nil, nil, fmt.Errorf("configuration of kernel %s: %w", k.Release, err)
+	}
+	for _, n := range needs {
+		if n.Option != "" && !options[n.Option] {
+			lacks = append(lacks, n.Option)
+			continue
+		}
+		names = append(names, n.Module)
+	}
+	return names, lacks, nil
+}
+
+// options returns the options that are set, as =y or =m. The file lies with the image, in newer packages with the modules.
+func (k *Kernel) options() (map[string]bool, error) {
+	set := map[string]bool{}
+	line := func(l string) {
+		if name, value, ok := strings.Cut(l, "="); ok && (value == "y" || value == "m") {
+			set[name] = true
+		}
+	}
+	err := eachLine(filepath.Join(k.Dir, "root", "boot", "config-"+k.Release), line)
+	if errors.Is(err, fs.ErrNotExist) {
+		err = eachLine(filepath.Join(k.moduleDir(), "config"), line)
+	}
+	return set, err
 }
 
 func (k *Kernel) moduleDir() string {

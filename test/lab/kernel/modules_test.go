@@ -58,3 +58,21 @@ func TestUnknownModule(t *testing.T) {
 		t.Errorf("got %v for a module that is not there", list)
 	}
 }
+
+func TestSortTakesTheConfigurationAtItsWord(t *testing.T) {
+	k := fakeKernel(t)
+	config := "CONFIG_IP_SCTP=m\n# CONFIG_IP_DCCP is not set\nCONFIG_HZ=250\n"
+	if err := os.WriteFile(filepath.Join(k.moduleDir(), "config"), []byte(config), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	names, lacks, err := k.Sort([]Need{{"9p", ""}, {"sctp", "CONFIG_IP_SCTP"}, {"dccp_ipv6", "CONFIG_IP_DCCP"}, {"clock", "CONFIG_HZ"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff([]string{"9p", "sctp"}, names); diff != "" {
+		t.Errorf("modules (-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff([]string{"CONFIG_IP_DCCP", "CONFIG_HZ"}, lacks); diff != "" {
+		t.Errorf("options not set (-want +got):\n%s", diff)
+	}
+}

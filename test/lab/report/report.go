@@ -27,6 +27,7 @@ type Job struct {
 	Series   string // "6.12"
 	Release  string // "6.12.117+deb12-amd64"
 	Modules  []JobModule
+	Lacks    []string // options that a module of the case needs and that the kernel was configured without
 	TSend    time.Duration
 	RTT      time.Duration
 	Flood    int  // destinations that a flood goes to
