@@ -39,12 +39,13 @@ type suspicion struct {
 // Suspect takes a hint that the current pair has failed (RFC 5534 sections 3.2, 3.3 and 4.1): pairs are probed as by Explore,
 // but after a recent change of the pair that waits. It does nothing where an exploration is under way.
 func (m *Machine) Suspect(now time.Time, why string, currentFirst bool) []Action {
+	m.wake()
 	if m.state != Operational || !m.suspicion.at.IsZero() {
-		return nil
+		return m.take()
 	}
 	if until := m.damping.until(); now.Before(until) {
 		m.suspicion = suspicion{until, why, currentFirst}
-		return nil
+		return m.take()
 	}
 	m.damping.count(now)
 	m.examine(now, why, currentFirst)

@@ -19,6 +19,10 @@ type exploration struct {
 	early      bool      // the state is InboundOk because of such payload alone
 }
 
+func (e *exploration) blank() bool {
+	return len(e.queue) == 0 && e.probes == 0 && e.retransmit.IsZero() && !e.hinted && e.doubt.IsZero() && !e.early
+}
+
 // explore enters Exploring (RFC 5534 section 6.4). What was sent before stays known when the exploration goes on.
 func (m *Machine) explore(why string) {
 	if m.state == Operational {
@@ -34,11 +38,12 @@ func (m *Machine) explore(why string) {
 func (m *Machine) begin() {
 	m.exploration = exploration{queue: m.order()}
 	m.suspicion = suspicion{}
-	m.watch.doubt()
+	m.watches.doubt()
 }
 
 // Expire sends the probe that is due (RFC 5534 section 6.5).
 func (m *Machine) Expire(now time.Time) []Action {
+	m.wake()
 	if !m.retransmit.IsZero() && !now.Before(m.retransmit) {
 		m.repeat(now)
 	}

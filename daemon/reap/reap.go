@@ -46,14 +46,8 @@ type Machine struct {
 
 	current     Pair
 	local, peer []Candidate
-
-	exploration
-	suspicion suspicion
-	damping   damping
-	watch     watcher
-	history   history
-	ended     time.Time // of the last exploration
-	replies   time.Time // when the reply allowance is whole again
+	watch       watcher
+	*episode    // nil where there is nothing to keep
 
 	out []Action
 }
@@ -73,7 +67,10 @@ func (m *Machine) Current() Pair { return m.current }
 // Deadline is when Expire must be called; zero means never.
 func (m *Machine) Deadline() time.Time {
 	var first time.Time
-	for _, t := range []time.Time{m.retransmit, m.suspicion.at, m.watch.due, m.watch.check} {
+	if m.episode == nil {
+		return first
+	}
+	for _, t := range [...]time.Time{m.retransmit, m.suspicion.at, m.watches.due, m.watches.check} {
 		if !t.IsZero() && (first.IsZero() || t.Before(first)) {
 			first = t
 		}
@@ -83,6 +80,7 @@ func (m *Machine) Deadline() time.Time {
 
 // ControlReceived counts a Shim6 message of the peer, other than Keepalive and Probe, as payload (RFC 5534 section 6.1).
 func (m *Machine) ControlReceived(now time.Time) []Action {
+	m.wake()
 	switch m.state {
 	case Operational:
 		m.setTimers(TimerStop, TimerStart)
@@ -96,6 +94,7 @@ func (m *Machine) ControlReceived(now time.Time) []Action {
 
 // ControlSent counts a Shim6 message to the peer, other than Keepalive and Probe, as payload (RFC 5534 section 6.2).
 func (m *Machine) ControlSent() []Action {
+	m.wake()
 	switch m.state {
 	case Operational:
 		m.setTimers(TimerStart, TimerStop)
@@ -107,6 +106,7 @@ func (m *Machine) ControlSent() []Action {
 
 // PayloadSeen says that the kernel went from Exploring to InboundOk because payload arrived (RFC 5534 section 6.1).
 func (m *Machine) PayloadSeen(now time.Time, epoch uint32) []Action {
+	m.wake()
 	if !m.fresh(epoch) {
 		return m.take()
 	}
@@ -124,6 +124,7 @@ func (m *Machine) PayloadSeen(now time.Time, epoch uint32) []Action {
 
 // SendTimeoutExpired says that the kernel's Send Timer expired and that the kernel is in Exploring (RFC 5534 section 6.4).
 func (m *Machine) SendTimeoutExpired(now time.Time, epoch uint32) []Action {
+	m.wake()
 	if m.fresh(epoch) && m.state != Exploring {
 		m.explore("send timeout")
 		m.retransmitProbe(now)
@@ -133,6 +134,7 @@ func (m *Machine) SendTimeoutExpired(now time.Time, epoch uint32) []Action {
 
 // KeepaliveDue says that a Keepalive is due by the kernel's Keepalive Timer (RFC 5534 sections 6.1 and 6.3).
 func (m *Machine) KeepaliveDue(epoch uint32) []Action {
+	m.wake()
 	if m.fresh(epoch) && m.state == Operational {
 		m.do(SendKeepalive{m.current})
 	}
@@ -141,6 +143,7 @@ func (m *Machine) KeepaliveDue(epoch uint32) []Action {
 
 // Keepalive handles a Keepalive (RFC 5534 section 6.6).
 func (m *Machine) Keepalive(now time.Time) []Action {
+	m.wake()
 	switch m.state {
 	case Operational, InboundOk:
 		m.setTimers(TimerStop, TimerKeep)
@@ -154,6 +157,7 @@ func (m *Machine) Keepalive(now time.Time) []Action {
 // (RFC 5534 sections 3 and 4.1). With currentFirst the current pair is the first to be probed, otherwise the last. It does
 // nothing where an exploration is under way.
 func (m *Machine) Explore(now time.Time, why string, currentFirst bool) []Action {
+	m.wake()
 	m.examine(now, why, currentFirst)
 	return m.take()
 }
@@ -174,6 +178,7 @@ func (m *Machine) examine(now time.Time, why string, currentFirst bool) {
 // SetCandidates tells which addresses may be probed: local ones that may be a source now, and peer ones that are verified.
 // While exploring, pairs that are new are probed at once.
 func (m *Machine) SetCandidates(now time.Time, local, peer []Candidate) []Action {
+	m.wake()
 	before := m.pairSet()
 	m.local, m.peer = local, peer
 	if m.state != Operational && m.recount(before) {
@@ -186,10 +191,11 @@ func (m *Machine) SetCandidates(now time.Time, local, peer []Candidate) []Action
 
 // Reset goes back to Operational with current as the current pair, all timers stopped.
 func (m *Machine) Reset(current Pair, why string) []Action {
+	m.wake()
 	m.history = history{}
 	m.exploration, m.suspicion = exploration{}, suspicion{}
-	m.watch.list = nil
-	m.watch.doubt()
+	m.watches.list = nil
+	m.watches.doubt()
 	if m.state != Operational {
 		m.setState(Operational, why)
 	}
@@ -201,12 +207,14 @@ func (m *Machine) Reset(current Pair, why string) []Action {
 // Halt stops all timers and changes nothing else: the peer has lost the context, and nothing can be found out until it is there
 // again. A kernel that was told of Operational now would have connections retransmit in vain.
 func (m *Machine) Halt() []Action {
+	m.wake()
 	m.setTimers(TimerStop, TimerStop)
 	return m.take()
 }
 
 // Sync tells a kernel that knows nothing of this context its state.
 func (m *Machine) Sync() []Action {
+	m.wake()
 	send := TimerKeep
 	if m.state == InboundOk {
 		send = TimerStart
@@ -218,6 +226,7 @@ func (m *Machine) Sync() []Action {
 // Probe handles a Probe that arrived on a pair, seen from here: pair.Local is its destination (RFC 5534 sections 6.7 to
 // 6.9).
 func (m *Machine) Probe(now time.Time, pair Pair, p *wire.Probe) []Action {
+	m.wake()
 	if first := p.Sent[0]; first.Src != pair.Peer || first.Dst != pair.Local {
 		m.do(Refused{BadReport, fmt.Sprintf("report of %v to %v", first.Src, first.Dst)})
 		return m.take()
@@ -395,9 +404,3 @@ func (m *Machine) mayReply(now time.Time) bool {
 }
 
 func (m *Machine) do(a Action) { m.out = append(m.out, a) }
-
-func (m *Machine) take() []Action {
-	out := m.out
-	m.out = nil
-	return out
-}

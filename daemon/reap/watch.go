@@ -19,11 +19,16 @@ type watcher struct {
 	every time.Duration
 	all   bool
 	rests bool
+}
 
+// The watches are about the pairs that are watched now.
+type watches struct {
 	list  []watch
 	due   time.Time // of the next probes
 	check time.Time // when answers to the last ones must be here
 }
+
+func (w *watches) blank() bool { return len(w.list) == 0 && w.due.IsZero() && w.check.IsZero() }
 
 // A watch is about one pair.
 type watch struct {
@@ -50,10 +55,11 @@ type WatchPlan struct {
 
 // SetWatch says what is watched from now on.
 func (m *Machine) SetWatch(now time.Time, p WatchPlan) []Action {
+	m.wake()
 	w := &m.watch
 	w.home, w.after, w.all = p.Home, p.FailBack, p.Multipath
 	if every := max(p.FailBack/watchesPerStable, p.Timeout+p.Timeout/2, leastWatch); every != w.every {
-		w.every, w.due = every, time.Time{}
+		w.every, m.watches.due = every, time.Time{}
 	}
 	m.review(now)
 	return m.take()
@@ -61,6 +67,7 @@ func (m *Machine) SetWatch(now time.Time, p WatchPlan) []Action {
 
 // Rest tells whether the context carries no payload: nothing is watched then.
 func (m *Machine) Rest(now time.Time, rests bool) []Action {
+	m.wake()
 	m.watch.rests = rests
 	m.review(now)
 	return m.take()
@@ -72,7 +79,10 @@ func (m *Machine) Rests() bool { return m.watch.rests }
 // Paths gives the current pair and then, with multipath, those others that work, the preferred ones first.
 func (m *Machine) Paths() []Pair {
 	pairs := []Pair{m.current}
-	for _, w := range m.watch.list {
+	if m.episode == nil {
+		return pairs
+	}
+	for _, w := range m.watches.list {
 		if m.watch.all && w.works && w.pair != m.current {
 			pairs = append(pairs, w.pair)
 		}
@@ -144,8 +154,8 @@ func (m *Machine) others() []Pair {
 
 // review looks whether what is watched is still what should be. Nothing is probed while another exploration goes on.
 func (m *Machine) review(now time.Time) {
-	w := &m.watch
-	if len(w.list) == 0 && (w.rests || w.after == 0 && !w.all) {
+	w, plan := &m.watches, &m.watch
+	if len(w.list) == 0 && (plan.rests || plan.after == 0 && !plan.all) {
 		w.due, w.check = time.Time{}, time.Time{}
 		return
 	}
@@ -171,8 +181,8 @@ func (m *Machine) review(now time.Time) {
 	switch {
 	case len(w.list) == 0:
 		w.due, w.check = time.Time{}, time.Time{}
-	case w.due.IsZero() || fresh && !w.all:
-		w.due = now.Add(m.jittered(w.every))
+	case w.due.IsZero() || fresh && !plan.all:
+		w.due = now.Add(m.jittered(plan.every))
 	}
 	m.tellPaths(paths)
 }
@@ -186,7 +196,7 @@ func (m *Machine) tellPaths(before []Pair) {
 
 // expireWatch probes the watched pairs, and looks for answers. While there are none that becomes rarer.
 func (m *Machine) expireWatch(now time.Time) {
-	w := &m.watch
+	w := &m.watches
 	if !w.check.IsZero() && !now.Before(w.check) {
 		w.check = time.Time{}
 		m.missAnswers()
@@ -194,9 +204,9 @@ func (m *Machine) expireWatch(now time.Time) {
 	if w.due.IsZero() || now.Before(w.due) {
 		return
 	}
-	gap := w.every
+	gap := m.watch.every
 	for range slices.MinFunc(w.list, func(a, b watch) int { return a.misses - b.misses }).misses {
-		gap = min(2*gap, max(w.every, MaxProbeTimeout))
+		gap = min(2*gap, max(m.watch.every, MaxProbeTimeout))
 	}
 	w.due, w.check = now.Add(m.jittered(gap)), now.Add(answerTime)
 	for i := range w.list {
@@ -211,8 +221,8 @@ func (m *Machine) expireWatch(now time.Time) {
 
 func (m *Machine) missAnswers() {
 	paths := m.Paths()
-	for i := range m.watch.list {
-		if x := &m.watch.list[i]; x.waits {
+	for i := range m.watches.list {
+		if x := &m.watches.list[i]; x.waits {
 			x.waits, x.works, x.good = false, false, time.Time{}
 			x.misses++
 		}
@@ -222,7 +232,7 @@ func (m *Machine) missAnswers() {
 
 // watchAnswered takes answers to probes of watched pairs.
 func (m *Machine) watchAnswered(now time.Time, reports []wire.ProbeReport) {
-	w := &m.watch
+	w := &m.watches
 	paths := m.Paths()
 	var back Pair
 	for i := range w.list {
@@ -234,13 +244,13 @@ func (m *Machine) watchAnswered(now time.Time, reports []wire.ProbeReport) {
 		}
 		m.do(Answered{x.pair})
 		if x.misses > 0 {
-			w.due = now.Add(m.jittered(w.every))
+			w.due = now.Add(m.jittered(m.watch.every))
 		}
 		x.waits, x.works, x.misses = false, true, 0
 		if x.good.IsZero() {
 			x.good = now
 		}
-		if w.after > 0 && now.Sub(x.good) >= w.after && !now.Before(m.damping.until()) && x.pair == m.preferred() {
+		if m.watch.after > 0 && now.Sub(x.good) >= m.watch.after && !now.Before(m.damping.until()) && x.pair == m.preferred() {
 			back = x.pair
 		}
 	}
@@ -253,7 +263,7 @@ func (m *Machine) watchAnswered(now time.Time, reports []wire.ProbeReport) {
 }
 
 // doubt begins the time anew that a preferred pair must be good: the current one failed.
-func (w *watcher) doubt() {
+func (w *watches) doubt() {
 	for i := range w.list {
 		w.list[i].good, w.list[i].waits = time.Time{}, false
 	}

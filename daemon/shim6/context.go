@@ -81,17 +81,9 @@ type Context struct {
 	sendTimeout *uint16 // to be announced
 	timeoutNew  *uint16 // that the peer is to be told of by itself
 	state       State
-	deadline    time.Time
-	held        wire.Message // sent, and to be sent again until it is answered
-	retries     int
-	fallbacks   int
-	nudged      time.Time
+	bare        bool   // the peer may not have our parameters: an exchange did not tell them
 	digest      Digest // of the offer in force
-	notice      *notice
-	noticed     time.Time    // when a notice was last sent
-	bare        bool         // the peer may not have our parameters: an exchange did not tell them
-	doubted     []netip.Addr // of Local, that a list which is not acknowledged left out
-	owing       time.Time    // when a notice was given up, zero for never or made good
+	*pending           // nil where there is nothing to keep
 	out         []Action
 }
 
@@ -135,6 +127,7 @@ func Restore(p Params, r Restored) *Context {
 	c.Since = r.Since
 	c.bare = true // nobody knows any more
 	if r.Untold {
+		c.wake()
 		c.owing = r.Since
 		c.timeoutNew = new(seconds(p.SendTimeout))
 	}
@@ -146,10 +139,11 @@ func Restore(p Params, r Restored) *Context {
 func (c *Context) State() State { return c.state }
 
 // Deadline is when Expire must be called; zero means never.
-func (c *Context) Deadline() time.Time { return c.deadline }
+func (c *Context) Deadline() time.Time { return c.waits().deadline }
 
 // Close forgets the exchange, so that the context may be dropped.
 func (c *Context) Close(now time.Time, why string) []Action {
+	c.wake()
 	c.stop()
 	c.setState(now, StateIdle, why)
 	return c.take()
@@ -157,6 +151,7 @@ func (c *Context) Close(now time.Time, why string) []Action {
 
 // NotSupported remembers that the peer does not speak Shim6 (RFC 5533 section 7.8).
 func (c *Context) NotSupported(now time.Time, why string) []Action {
+	c.wake()
 	if c.state == StateI1Sent {
 		c.giveUp(now, StateNoSupport, ICMPHolddownTime, why)
 	}
@@ -172,6 +167,7 @@ func (c *Context) giveUp(now time.Time, to State, hold time.Duration, why string
 
 // Detour begins the exchange anew on another pair: the local locator that it was on is gone.
 func (c *Context) Detour(now time.Time, pair LocatorPair) []Action {
+	c.wake()
 	switch c.state {
 	case StateI1Sent, StateI2Sent, StateI2bisSent:
 		c.Exchange, c.fallbacks = pair, 0
@@ -197,12 +193,6 @@ func (c *Context) setState(now time.Time, to State, why string) {
 func (c *Context) send(pair LocatorPair, m wire.Message) { c.do(Send{pair, m}) }
 
 func (c *Context) do(a Action) { c.out = append(c.out, a) }
-
-func (c *Context) take() []Action {
-	out := c.out
-	c.out = nil
-	return out
-}
 
 // addressing gives the options that name the context where the addresses of the packet do not (RFC 5533 sections 5.4,
 // 5.6, 5.9).

@@ -11,6 +11,7 @@ import (
 
 // Initiate starts an exchange on a pair (RFC 5533 section 7.7).
 func (c *Context) Initiate(now time.Time, pair LocatorPair, tag wire.ContextTag, nonce uint32) []Action {
+	c.wake()
 	c.TagLocal, c.InitNonce, c.fallbacks = tag, nonce, 0
 	c.Exchange = pair
 	c.sendI1(now, "context wanted")
@@ -40,6 +41,7 @@ func (c *Context) AnswersI1(pair LocatorPair, m *wire.I1) bool {
 
 // I1 answers an I1 with an R2 (RFC 5533 section 7.9). The context tag of the I1 is not learned.
 func (c *Context) I1(pair LocatorPair, m *wire.I1, own *Announcement) []Action {
+	c.wake()
 	if c.state == StateEstablished {
 		c.tell(own)
 		c.do(Updated{})
@@ -50,6 +52,7 @@ func (c *Context) I1(pair LocatorPair, m *wire.I1, own *Announcement) []Action {
 
 // R1 answers an R1 with an I2 (RFC 5533 section 7.11). It fails, and does nothing, where the I2 would be too long.
 func (c *Context) R1(now time.Time, pair LocatorPair, m *wire.R1, own *Announcement) ([]Action, error) {
+	c.wake()
 	i2 := &wire.I2{
 		InitiatorTag: c.TagLocal, InitNonce: c.InitNonce, RespNonce: m.RespNonce, Options: c.addressing(pair),
 	}
@@ -81,6 +84,7 @@ type Request struct {
 
 // Accept takes over what a Request says and answers it with an R2 (RFC 5533 sections 7.13 and 7.20). TagLocal must be set.
 func (c *Context) Accept(now time.Time, r Request, own *Announcement) []Action {
+	c.wake()
 	c.learn(r.Tag, r.Offer)
 	c.tell(own)
 	switch c.state {
@@ -114,6 +118,7 @@ func (c *Context) AwaitsR2(pair LocatorPair, m *wire.R2) bool {
 
 // R2 ends the exchange (RFC 5533 section 7.16).
 func (c *Context) R2(now time.Time, m *wire.R2, offer Offer) []Action {
+	c.wake()
 	c.learn(m.ResponderTag, offer)
 	c.establish(now, "R2 received")
 	return c.take()
@@ -130,6 +135,7 @@ func (c *Context) establish(now time.Time, why string) {
 // Nudge sends the I2 or I2bis again because the peer shows that it is established: the R2 was lost. The State is that of
 // RFC 5533 appendix B; nothing else of the peer's message is looked at.
 func (c *Context) Nudge(now time.Time) []Action {
+	c.wake()
 	if (c.state == StateI2Sent || c.state == StateI2bisSent) && now.Sub(c.nudged) >= nudgeInterval {
 		c.nudged = now
 		c.send(c.Exchange, c.held)
@@ -186,7 +192,7 @@ func (c *Context) arm(now time.Time, timeout time.Duration) {
 // Expire handles the deadline: it repeats a message, goes a step back, or forgets a failure (RFC 5533 sections 7.8, 7.12
 // and 7.19).
 func (c *Context) Expire(now time.Time) []Action {
-	if c.deadline.IsZero() || now.Before(c.deadline) {
+	if d := c.Deadline(); d.IsZero() || now.Before(d) {
 		return nil
 	}
 	switch c.state {

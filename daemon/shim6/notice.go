@@ -29,6 +29,7 @@ func (c *Context) Inform(now time.Time, after time.Duration, own *Announcement, 
 	if c.state != StateEstablished {
 		return nil, false
 	}
+	c.wake()
 	n := &notice{
 		request: &wire.UpdateRequest{ReceiverTag: c.TagPeer}, local: c.Local.preferredBy(prefer),
 		overtook: c.notice != nil || now.Sub(c.noticed) < UpdateTimeout,
@@ -48,10 +49,10 @@ func (c *Context) Inform(now time.Time, after time.Duration, own *Announcement, 
 	o.KeepaliveTimeout = c.timeoutNew
 	if o.Locators == nil && o.Preferences == nil && o.KeepaliveTimeout == nil {
 		c.owing = time.Time{}
-		return nil, false
+		return c.take(), false
 	}
 	if c.notice != nil && c.notice.says(o) {
-		return nil, false
+		return c.take(), false
 	}
 	n.request.ReqNonce = c.rng.Uint32()
 	doubted := c.doubted
@@ -61,7 +62,7 @@ func (c *Context) Inform(now time.Time, after time.Duration, own *Announcement, 
 	if after > 0 {
 		c.retries = -1
 		c.deadline = now.Add(after)
-		return nil, true
+		return c.take(), true
 	}
 	c.notify(now)
 	return c.take(), true
@@ -110,6 +111,7 @@ func (c *Context) renotify(now time.Time) {
 
 // Remind sends the notice once more out of turn: there is a new way to the peer.
 func (c *Context) Remind(now time.Time) []Action {
+	c.wake()
 	if c.notice != nil && c.retries >= 0 { // one that is for later stays so
 		c.noticed = now
 		c.do(Notify{c.notice.request, c.retries})
@@ -119,11 +121,15 @@ func (c *Context) Remind(now time.Time) []Action {
 
 // Owes tells whether a notice was given up, long enough ago to be tried anew now that the peer is heard.
 func (c *Context) Owes(now time.Time) bool {
-	return !c.owing.IsZero() && now.Sub(c.owing) >= MaxUpdateTimeout
+	owing := c.waits().owing
+	return !owing.IsZero() && now.Sub(owing) >= MaxUpdateTimeout
 }
 
 // Untold tells whether the peer may know otherwise of us than it should.
-func (c *Context) Untold() bool { return c.notice != nil || !c.owing.IsZero() }
+func (c *Context) Untold() bool {
+	w := c.waits()
+	return w.notice != nil || !w.owing.IsZero()
+}
 
 // SetSendTimeout changes what the peer is told of our Send Timeout, in exchanges to come and by Inform (RFC 5534 section 5.3).
 func (c *Context) SetSendTimeout(d time.Duration) {
@@ -136,7 +142,7 @@ func (c *Context) TimeoutTold() bool { return c.timeoutNew == nil }
 // Refused notes that the peer does not have the list which the notice speaks of. It tells whether there is such a notice, and
 // so a list to be sent.
 func (c *Context) Refused(now time.Time, nonce uint32) bool {
-	if c.state != StateEstablished || c.notice == nil || c.notice.request.ReqNonce != nonce || c.notice.lists {
+	if n := c.waits().notice; c.state != StateEstablished || n == nil || n.request.ReqNonce != nonce || n.lists {
 		return false
 	}
 	c.owing = now
@@ -145,7 +151,7 @@ func (c *Context) Refused(now time.Time, nonce uint32) bool {
 
 // Acknowledge takes an Update Acknowledgement; ok tells whether it is that of the notice (RFC 5533 section 10.5).
 func (c *Context) Acknowledge(now time.Time, nonce uint32) (acts []Action, ok bool) {
-	if c.state != StateEstablished || c.notice == nil || c.notice.request.ReqNonce != nonce {
+	if n := c.waits().notice; c.state != StateEstablished || n == nil || n.request.ReqNonce != nonce {
 		return nil, false
 	}
 	n := *c.notice
@@ -168,19 +174,21 @@ func (c *Context) Acknowledge(now time.Time, nonce uint32) (acts []Action, ok bo
 // HasLocal tells whether an address is a locator of ours that the peer may know: it may have taken a notice whose
 // acknowledgement is not here yet.
 func (c *Context) HasLocal(a netip.Addr) bool {
-	return c.Local.Has(a) || c.notice != nil && c.notice.local.Has(a)
+	n := c.waits().notice
+	return c.Local.Has(a) || n != nil && n.local.Has(a)
 }
 
 // Sources gives the locators that the peer knows for sure, so that it takes what comes from them.
 func (c *Context) Sources() []netip.Addr {
-	return slices.DeleteFunc(c.Local.Addrs(), func(a netip.Addr) bool { return slices.Contains(c.doubted, a) })
+	doubted := c.waits().doubted
+	return slices.DeleteFunc(c.Local.Addrs(), func(a netip.Addr) bool { return slices.Contains(doubted, a) })
 }
 
 // LocalAddrs gives the locators that HasLocal is true for.
 func (c *Context) LocalAddrs() []netip.Addr {
 	as := c.Local.Addrs()
-	if c.notice != nil {
-		for _, l := range c.notice.local.Locators {
+	if n := c.waits().notice; n != nil {
+		for _, l := range n.local.Locators {
 			if !c.Local.Has(l.Addr) {
 				as = append(as, l.Addr)
 			}
