@@ -78,14 +78,11 @@ func (e *Engine) onAdopt(now time.Time, ev AdoptContext) {
 		return
 	}
 	k := contextKey{s.ULIDs, s.FII}
-	if old := e.table.byKey[k]; old != nil {
+	if old := e.table.find(k); old != nil {
 		e.table.remove(old) // a failure that is remembered
 	}
 	e.makeRoom(now)
 	c := &context{inKernel: true, path: s.Current, sendTimeout: s.SendTimeout, teardown: s.Teardown}
-	if c.home = LocatorPair(s.ULIDs); s.FII != 0 {
-		c.home = s.Current
-	}
 	if c.teardown == 0 { // saved before contexts had their own
 		c.teardown = e.cfg.Teardown
 	}
@@ -96,6 +93,9 @@ func (e *Engine) onAdopt(now time.Time, ev AdoptContext) {
 		Since:  earlier(s.Since, now), // the clock may have been set back
 		Untold: s.Untold,
 	})
+	if c.home = (*LocatorPair)(&c.ULIDs); s.FII != 0 {
+		c.home = new(s.Current)
+	}
 	c.probesSent, c.probesReceived, c.keepalivesSent = s.ProbesSent, s.ProbesReceived, s.KeepalivesSent
 	c.reap = reap.New(e.rng, reap.Pair(s.Current))
 	e.table.add(c)
@@ -130,7 +130,7 @@ func earlier(a, b time.Time) time.Time {
 
 // adoptable tells why a snapshot cannot be adopted.
 func (e *Engine) adoptable(s Snapshot) error {
-	old := e.table.byKey[contextKey{s.ULIDs, s.FII}]
+	old := e.table.find(contextKey{s.ULIDs, s.FII})
 	local, peer := set(0, s.LocatorsLocal), set(0, s.LocatorsPeer)
 	switch {
 	case s.State != shim6.StateEstablished && s.State != shim6.StateI2bisSent:

@@ -22,6 +22,7 @@ type Engine struct {
 	limits     *limiter
 	validators *shim6.Validators
 	own        *shim6.Announcements
+	candidates []reap.Candidate // local ones of the last context, which the next one most often shares
 
 	lastID    uint64
 	verifying map[uint64]*verification

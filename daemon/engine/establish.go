@@ -5,7 +5,6 @@ package engine
 import (
 	"fmt"
 	"net/netip"
-	"slices"
 	"time"
 
 	"shim6/daemon/shim6"
@@ -15,7 +14,7 @@ import (
 // onTrigger starts an exchange (RFC 5533 section 7.7). A failure that is remembered keeps it from starting.
 func (e *Engine) onTrigger(now time.Time, ev Trigger) {
 	u := ev.ULIDs
-	c := e.table.byKey[contextKey{ulids: u}]
+	c := e.table.find(contextKey{ulids: u})
 	switch {
 	case !shim6.Usable(u.Local) || !shim6.Usable(u.Peer):
 		e.refuse(ReasonBadAddress, fmt.Sprintf("trigger for %v and %v", u.Local, u.Peer))
@@ -52,8 +51,9 @@ func (e *Engine) makeRoom(now time.Time) {
 func (e *Engine) newContext(now time.Time, k contextKey, sendTimeout time.Duration) *context {
 	e.makeRoom(now)
 	c := &context{
-		Context: shim6.New(e.params(k, sendTimeout)), home: LocatorPair(k.ulids), sendTimeout: sendTimeout, teardown: e.cfg.Teardown,
+		Context: shim6.New(e.params(k, sendTimeout)), sendTimeout: sendTimeout, teardown: e.cfg.Teardown,
 	}
+	c.home = (*LocatorPair)(&c.ULIDs)
 	e.table.add(c)
 	return c
 }
@@ -91,7 +91,7 @@ func (e *Engine) identify(p PacketIn, tag wire.ContextTag, o *wire.Options) (k c
 // locator any more takes no new contexts (RFC 5533 section 1.5).
 func (e *Engine) announced(k contextKey, addr netip.Addr) bool {
 	own := e.own.For(k.ulids.Local)
-	return own != nil && own.Set.Has(addr) && (e.own.Has(k.ulids.Local) || e.table.byKey[k] != nil)
+	return own != nil && own.Set.Has(addr) && (e.own.Has(k.ulids.Local) || e.table.find(k) != nil)
 }
 
 // onI1 is RFC 5533 section 7.9.
@@ -104,7 +104,7 @@ func (e *Engine) onI1(now time.Time, p PacketIn, m *wire.I1) {
 		e.drop(p, ReasonR1Rate, "")
 		return
 	}
-	c := e.table.byKey[k]
+	c := e.table.find(k)
 	if c == nil || !c.AnswersI1(pairOf(p), m) {
 		nonce, validator := e.validators.Issue(now, shim6.Binding{
 			Tag: m.InitiatorTag, ULIDs: k.ulids, FII: k.fii, Locators: pairOf(p),
@@ -174,7 +174,7 @@ func (e *Engine) request(now time.Time, p PacketIn, k contextKey, r shim6.Reques
 	if !e.checkOffer(now, p, k.ulids.Peer, r.Offer) {
 		return
 	}
-	c := e.table.byKey[k]
+	c := e.table.find(k)
 	switch {
 	case !e.sourceFits(c, k, r):
 		e.drop(p, ReasonNotALocator, r.Why)
@@ -208,7 +208,7 @@ func (e *Engine) accept(now time.Time, p PacketIn, k contextKey, r shim6.Request
 	if own == nil {
 		return
 	}
-	c := e.table.byKey[k]
+	c := e.table.find(k)
 	switch {
 	case !own.Set.Has(r.Pair.Local), c == nil && !e.own.Has(k.ulids.Local): // gone since it was verified
 		e.drop(p, ReasonNotLocal, r.Why)
@@ -283,7 +283,7 @@ func (e *Engine) checkOffer(now time.Time, p PacketIn, ulid netip.Addr, o shim6.
 // 7.15).
 func (e *Engine) endConfusion(now time.Time, c *context, tag wire.ContextTag, offer shim6.Offer) {
 	peer := c.PeerWith(offer)
-	for _, old := range slices.Clone(e.table.byPeerTag[tag]) {
+	for _, old := range e.table.withPeerTag(tag) {
 		inUse := old.State() == shim6.StateEstablished || old.State() == shim6.StateI2bisSent
 		if old != c && inUse && old.Peer.Overlaps(peer) {
 			e.apply(now, old, old.Close(now, "context confusion"))

@@ -33,7 +33,7 @@ func (e *Engine) onFork(now time.Time, parent *context, ev Fork) {
 		return
 	}
 	c := e.newContext(now, contextKey{ulids: parent.ULIDs, fii: e.newFII(parent.ULIDs)}, timeout)
-	c.home = pair
+	c.home = &pair
 	e.apply(now, c, c.Initiate(now, pair, e.newTag(), e.newNonce()))
 }
 
@@ -41,7 +41,7 @@ func (e *Engine) onFork(now time.Time, parent *context, ev Fork) {
 // else (RFC 5533 section 7.7 has both pick any).
 func (e *Engine) newFII(ulids ULIDPair) uint32 {
 	for {
-		if fii := e.rng.Uint32(); fii != 0 && e.table.byKey[contextKey{ulids, fii}] == nil {
+		if fii := e.rng.Uint32(); fii != 0 && e.table.find(contextKey{ulids, fii}) == nil {
 			return fii
 		}
 	}

@@ -71,8 +71,8 @@ func (e *Engine) onUnreachable(now time.Time, b []byte) bool {
 		if err != nil {
 			return false
 		}
-		contexts = e.table.byPeerTag[h.Tag]
-	} else if c := e.table.byKey[contextKey{ulids: ULIDPair(pair)}]; c != nil {
+		contexts = e.table.withPeerTag(h.Tag)
+	} else if c := e.table.find(contextKey{ulids: ULIDPair(pair)}); c != nil {
 		contexts = []*context{c}
 	}
 	for _, c := range contexts {

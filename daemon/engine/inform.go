@@ -54,8 +54,9 @@ func (e *Engine) notify(now time.Time, c *context, a shim6.Notify) {
 	if len(pairs) == 0 {
 		return
 	}
-	c.noticed = pairs[a.Retries%len(pairs)]
-	if e.send(c.noticed, a.Request) {
+	pair := pairs[a.Retries%len(pairs)]
+	c.noticed = &pair
+	if e.send(pair, a.Request) {
 		e.reapDo(now, c, c.reap.ControlSent())
 	}
 }

@@ -119,7 +119,7 @@ func (e *Engine) onErrorMsg(now time.Time, p PacketIn, m *wire.ErrorMsg) {
 	if err != nil || !ok {
 		return
 	}
-	for _, c := range e.table.byPeerTag[request.ReceiverTag] {
+	for _, c := range e.table.withPeerTag(request.ReceiverTag) {
 		if c.Refused(now, request.ReqNonce) {
 			e.inform(now, c, 0)
 			return

@@ -3,6 +3,7 @@
 package engine
 
 import (
+	"slices"
 	"time"
 
 	"shim6/daemon/reap"
@@ -47,7 +48,7 @@ func (e *Engine) reapDo(now time.Time, c *context, acts []reap.Action) {
 		}
 	}
 	e.table.schedule(c)
-	if moved && c.noticed != LocatorPair(c.reap.Current()) && c.State() == shim6.StateEstablished {
+	if moved && (c.noticed == nil || *c.noticed != LocatorPair(c.reap.Current())) && c.State() == shim6.StateEstablished {
 		e.apply(now, c, c.Remind(now))
 	}
 }
@@ -60,13 +61,17 @@ func (e *Engine) setCandidates(now time.Time, c *context) {
 		p := e.own.Preference(a)
 		local = append(local, reap.Candidate{Addr: a, Priority: p.Priority, Weight: p.Weight})
 	}
+	if slices.Equal(local, e.candidates) {
+		local = e.candidates
+	}
+	e.candidates = local
 	for _, l := range c.Peer.Locators {
 		if l.Verified && !e.own.Has(l.Addr) {
 			peer = append(peer, reap.Candidate{Addr: l.Addr, Avoid: l.Broken, Priority: l.Priority, Weight: l.Weight})
 		}
 	}
 	e.reapDo(now, c, c.reap.SetWatch(now, reap.WatchPlan{
-		Home: reap.Pair(c.home), FailBack: e.cfg.FailBack, Timeout: max(c.sendTimeout, c.told, c.keepaliveTimeout()),
+		Home: (*reap.Pair)(c.home), FailBack: e.cfg.FailBack, Timeout: max(c.sendTimeout, c.told, c.keepaliveTimeout()),
 		Multipath: e.cfg.Multipath,
 	}))
 	e.reapDo(now, c, c.reap.SetCandidates(now, local, peer))

@@ -51,7 +51,7 @@ func (e *Engine) recover(now time.Time, p PacketIn, tag wire.ContextTag) {
 // onR1bis is RFC 5533 section 7.18. The section asks for the current locators; section 16.2 wants recovery to work while
 // other pairs are probed, so any pair of the two sets will do.
 func (e *Engine) onR1bis(now time.Time, p PacketIn, m *wire.R1bis) {
-	for _, c := range e.table.byPeerTag[m.PacketTag] {
+	for _, c := range e.table.withPeerTag(m.PacketTag) {
 		if !c.Peer.HasVerified(p.Src) || !c.HasLocal(p.Dst) {
 			continue
 		}

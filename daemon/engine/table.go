@@ -21,14 +21,24 @@ type contextKey struct {
 	fii   uint32
 }
 
+// packed is the same without what an IPv6 address of no zone has no use for: there is one for each context.
+func (k contextKey) packed() packedKey {
+	return packedKey{k.ulids.Local.As16(), k.ulids.Peer.As16(), k.fii}
+}
+
+type packedKey struct {
+	local, peer [16]byte
+	fii         uint32
+}
+
 // A context is a ULID-pair context with its REAP state and its places in the table.
 type context struct {
 	*shim6.Context
 	reap     *reap.Machine // nil until the context was established
 	inKernel bool
-	path     LocatorPair // that the kernel was given
-	home     LocatorPair // preferred among pairs of equal preference
-	noticed  LocatorPair // that the last Update Request went on
+	path     LocatorPair  // that the kernel was given
+	home     *LocatorPair // preferred among pairs of equal preference
+	noticed  *LocatorPair // that the last Update Request went on, nil for none yet
 	// sendTimeout is what the peer was told or is being told, so it stays when the configuration changes with a restart.
 	sendTimeout time.Duration
 	told        time.Duration // the Send Timeout that the peer goes by until it acknowledges a shorter one
@@ -43,6 +53,7 @@ type context struct {
 	seq      uint64 // order of creation
 	tag      wire.ContextTag
 	peerTag  wire.ContextTag
+	nextPeer *context // with the same peerTag
 	nonce    uint32
 	deadline time.Time
 	at       int           // in the queue, -1 for not
@@ -68,27 +79,38 @@ func keepaliveInterval(timeout time.Duration) time.Duration {
 // A table holds the contexts, found by whatever packets name them by.
 type table struct {
 	seq       uint64
-	byKey     map[contextKey]*context
+	byKey     map[packedKey]*context
 	byTag     map[wire.ContextTag]*context
 	byNonce   map[uint32]*context
-	byPeerTag map[wire.ContextTag][]*context
+	byPeerTag map[wire.ContextTag]*context // the first of those that have it, the others behind its nextPeer
 	queue     queue
 	failures  list.List // contexts that only remember that there is nobody to talk to, the oldest first
 }
 
 func newTable() *table {
 	return &table{
-		byKey:     map[contextKey]*context{},
+		byKey:     map[packedKey]*context{},
 		byTag:     map[wire.ContextTag]*context{},
 		byNonce:   map[uint32]*context{},
-		byPeerTag: map[wire.ContextTag][]*context{},
+		byPeerTag: map[wire.ContextTag]*context{},
 	}
 }
 
 func (t *table) add(c *context) {
 	t.seq++
 	c.seq, c.at = t.seq, -1
-	t.byKey[c.key()] = c
+	t.byKey[c.key().packed()] = c
+}
+
+// find gives the context of a key, nil for none.
+func (t *table) find(k contextKey) *context { return t.byKey[k.packed()] }
+
+// withPeerTag lists the contexts whose peer has a tag for them, in the order in which they got it.
+func (t *table) withPeerTag(tag wire.ContextTag) (cs []*context) {
+	for c := t.byPeerTag[tag]; c != nil; c = c.nextPeer {
+		cs = append(cs, c)
+	}
+	return cs
 }
 
 // index brings the table up to date with a context that may have changed.
@@ -116,7 +138,7 @@ func (t *table) index(c *context) {
 	if c.peerTag != peerTag {
 		t.dropPeerTag(c)
 		if c.peerTag = peerTag; peerTag != 0 {
-			t.byPeerTag[peerTag] = append(t.byPeerTag[peerTag], c)
+			t.chain(append(t.withPeerTag(peerTag), c))
 		}
 	}
 	switch failed := !state.Alive() && state != shim6.StateIdle; {
@@ -136,14 +158,25 @@ func (t *table) dropFailure(c *context) {
 }
 
 func (t *table) dropPeerTag(c *context) {
-	rest := slices.DeleteFunc(t.byPeerTag[c.peerTag], func(d *context) bool { return d == c })
-	if t.byPeerTag[c.peerTag] = rest; len(rest) == 0 {
+	rest := slices.DeleteFunc(t.withPeerTag(c.peerTag), func(d *context) bool { return d == c })
+	if c.nextPeer = nil; len(rest) == 0 {
 		delete(t.byPeerTag, c.peerTag)
+		return
 	}
+	t.chain(rest)
+}
+
+// chain makes withPeerTag give these contexts for their tag.
+func (t *table) chain(cs []*context) {
+	for i, c := range cs[1:] {
+		cs[i].nextPeer = c
+	}
+	cs[len(cs)-1].nextPeer = nil
+	t.byPeerTag[cs[0].peerTag] = cs[0]
 }
 
 func (t *table) remove(c *context) {
-	delete(t.byKey, c.key())
+	delete(t.byKey, c.key().packed())
 	delete(t.byTag, c.tag)
 	delete(t.byNonce, c.nonce)
 	t.dropPeerTag(c)
@@ -167,7 +200,7 @@ func (t *table) all() []*context {
 func (t *table) ulids() map[netip.Addr]bool {
 	as := map[netip.Addr]bool{}
 	for k := range t.byKey {
-		as[k.ulids.Local] = true
+		as[netip.AddrFrom16(k.local)] = true
 	}
 	return as
 }

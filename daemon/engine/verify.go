@@ -68,7 +68,7 @@ func (e *Engine) onVerifyDone(now time.Time, ev VerifyDone) {
 		}
 		return
 	}
-	c := e.table.byKey[v.key]
+	c := e.table.find(v.key)
 	switch {
 	case v.request != nil && c != nil && v.request.Tag == c.TagPeer && v.turn < c.updateTaken:
 		// The peer sends no Update Request before its exchange is over, so this message is an old copy.

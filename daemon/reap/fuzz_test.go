@@ -113,7 +113,7 @@ func (z *fuzzer) step() {
 		z.do(m.Suspect(z.now, "hint", z.below(2) == 0))
 	case 9:
 		z.do(m.SetWatch(z.now, reap.WatchPlan{
-			Home: z.pair(), FailBack: time.Duration(z.below(4)) * time.Second, Timeout: 3 * time.Second, Multipath: z.below(2) == 0,
+			Home: new(z.pair()), FailBack: time.Duration(z.below(4)) * time.Second, Timeout: 3 * time.Second, Multipath: z.below(2) == 0,
 		}))
 	case 10:
 		z.do(m.Rest(z.now, z.below(2) == 0))

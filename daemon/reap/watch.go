@@ -14,7 +14,7 @@ import (
 // and stays where it is (RFC 5534 section 6.8). As it starts the peer's Send Timer anew, all pairs are probed at a time, and the
 // times are further apart than that is long: they cannot hide a failure of the current pair.
 type watcher struct {
-	home  Pair
+	home  *Pair
 	after time.Duration // of fail-back, zero for never
 	every time.Duration
 	all   bool
@@ -43,8 +43,8 @@ type watch struct {
 // A WatchPlan says what is watched beside the current pair.
 type WatchPlan struct {
 	// Home is the pair of the ULIDs. It is preferred among pairs of equal preference: its packets need no Payload Extension
-	// Header.
-	Home Pair
+	// Header. It does not change while it is the plan's.
+	Home *Pair
 	// FailBack is how long a preferred pair must be good until payload returns to it, zero for never.
 	FailBack time.Duration
 	// Timeout is the longer of the two hosts' Send Timeouts.
@@ -101,16 +101,18 @@ func (m *Machine) preferred() Pair {
 				currentRank = r
 			}
 			c := r.compare(bestRank)
-			if best == (Pair{}) || c < 0 || c == 0 && (pair == m.watch.home || pair == m.current && best != m.watch.home) {
+			if best == (Pair{}) || c < 0 || c == 0 && (m.isHome(pair) || pair == m.current && !m.isHome(best)) {
 				best, bestRank = pair, r
 			}
 		}
 	}
-	if best == m.current || !m.candidate(m.current) || best != m.watch.home && bestRank.compare(currentRank) == 0 {
+	if best == m.current || !m.candidate(m.current) || !m.isHome(best) && bestRank.compare(currentRank) == 0 {
 		return Pair{}
 	}
 	return best
 }
+
+func (m *Machine) isHome(p Pair) bool { return m.watch.home != nil && p == *m.watch.home }
 
 // watched lists the pairs to be watched.
 func (m *Machine) watched() []Pair {

@@ -17,7 +17,7 @@ const (
 )
 
 func (b *bench) plan(failBack, timeout time.Duration) {
-	b.took(b.SetWatch(b.now, reap.WatchPlan{Home: first, FailBack: failBack, Timeout: timeout}))
+	b.took(b.SetWatch(b.now, reap.WatchPlan{Home: &first, FailBack: failBack, Timeout: timeout}))
 }
 
 // round moves the clock to the next probes, past the time for answers to the last ones.
@@ -190,7 +190,7 @@ func TestFailBackForgedAnswer(t *testing.T) {
 func TestMultipath(t *testing.T) {
 	b := newBench(1)
 	b.took(b.SetCandidates(b.now, addrs(a1, a2), addrs(b1, b2)))
-	b.took(b.SetWatch(b.now, reap.WatchPlan{Home: first, Timeout: timeout, Multipath: true}))
+	b.took(b.SetWatch(b.now, reap.WatchPlan{Home: &first, Timeout: timeout, Multipath: true}))
 	paths := func(want ...string) {
 		t.Helper()
 		var got []string
@@ -252,7 +252,7 @@ func TestMultipath(t *testing.T) {
 // The pair that payload goes back from worked until then, and goes on being used.
 func TestMultipathFailBack(t *testing.T) {
 	b := away(t)
-	b.took(b.SetWatch(b.now, reap.WatchPlan{Home: first, FailBack: stable, Timeout: timeout, Multipath: true}))
+	b.took(b.SetWatch(b.now, reap.WatchPlan{Home: &first, FailBack: stable, Timeout: timeout, Multipath: true}))
 	for b.Current() == other {
 		n := len(b.probes)
 		b.round()
