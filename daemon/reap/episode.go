@@ -21,17 +21,18 @@ func (e *episode) blank() bool {
 		e.watches.blank() && e.ended.IsZero() && e.replies.IsZero()
 }
 
-// wake makes the episode ready; every method that changes the Machine begins with it and ends with take.
+// wake makes the episode ready. In Operational there may be none before; in the other states the probe timer is in it.
 func (m *Machine) wake() {
 	if m.episode == nil {
 		m.episode = new(episode)
 	}
 }
 
+// take gives what is to be done. Every method that changes the Machine ends with it.
 func (m *Machine) take() []Action {
 	out := m.out
 	m.out = nil
-	if m.episode.blank() {
+	if m.episode != nil && m.episode.blank() {
 		m.episode = nil
 	}
 	return out

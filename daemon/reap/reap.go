@@ -80,7 +80,6 @@ func (m *Machine) Deadline() time.Time {
 
 // ControlReceived counts a Shim6 message of the peer, other than Keepalive and Probe, as payload (RFC 5534 section 6.1).
 func (m *Machine) ControlReceived(now time.Time) []Action {
-	m.wake()
 	switch m.state {
 	case Operational:
 		m.setTimers(TimerStop, TimerStart)
@@ -94,7 +93,6 @@ func (m *Machine) ControlReceived(now time.Time) []Action {
 
 // ControlSent counts a Shim6 message to the peer, other than Keepalive and Probe, as payload (RFC 5534 section 6.2).
 func (m *Machine) ControlSent() []Action {
-	m.wake()
 	switch m.state {
 	case Operational:
 		m.setTimers(TimerStart, TimerStop)
@@ -134,7 +132,6 @@ func (m *Machine) SendTimeoutExpired(now time.Time, epoch uint32) []Action {
 
 // KeepaliveDue says that a Keepalive is due by the kernel's Keepalive Timer (RFC 5534 sections 6.1 and 6.3).
 func (m *Machine) KeepaliveDue(epoch uint32) []Action {
-	m.wake()
 	if m.fresh(epoch) && m.state == Operational {
 		m.do(SendKeepalive{m.current})
 	}
@@ -143,7 +140,6 @@ func (m *Machine) KeepaliveDue(epoch uint32) []Action {
 
 // Keepalive handles a Keepalive (RFC 5534 section 6.6).
 func (m *Machine) Keepalive(now time.Time) []Action {
-	m.wake()
 	switch m.state {
 	case Operational, InboundOk:
 		m.setTimers(TimerStop, TimerKeep)
@@ -178,12 +174,14 @@ func (m *Machine) examine(now time.Time, why string, currentFirst bool) {
 // SetCandidates tells which addresses may be probed: local ones that may be a source now, and peer ones that are verified.
 // While exploring, pairs that are new are probed at once.
 func (m *Machine) SetCandidates(now time.Time, local, peer []Candidate) []Action {
-	m.wake()
 	before := m.pairSet()
 	m.local, m.peer = local, peer
-	if m.state != Operational && m.recount(before) {
-		m.probes = 0
-		m.repeat(now)
+	if m.state != Operational {
+		m.wake()
+		if m.recount(before) {
+			m.probes = 0
+			m.repeat(now)
+		}
 	}
 	m.review(now)
 	return m.take()
@@ -207,14 +205,12 @@ func (m *Machine) Reset(current Pair, why string) []Action {
 // Halt stops all timers and changes nothing else: the peer has lost the context, and nothing can be found out until it is there
 // again. A kernel that was told of Operational now would have connections retransmit in vain.
 func (m *Machine) Halt() []Action {
-	m.wake()
 	m.setTimers(TimerStop, TimerStop)
 	return m.take()
 }
 
 // Sync tells a kernel that knows nothing of this context its state.
 func (m *Machine) Sync() []Action {
-	m.wake()
 	send := TimerKeep
 	if m.state == InboundOk {
 		send = TimerStart
@@ -353,6 +349,7 @@ func (m *Machine) setCurrent(p Pair) {
 
 // inbound leaves Exploring because the peer is heard (RFC 5534 sections 6.1 and 6.6).
 func (m *Machine) inbound(now time.Time, why string) {
+	m.wake()
 	m.setState(InboundOk, why)
 	m.setTimers(TimerStart, TimerStop)
 	m.hears(now)

@@ -55,11 +55,13 @@ type WatchPlan struct {
 
 // SetWatch says what is watched from now on.
 func (m *Machine) SetWatch(now time.Time, p WatchPlan) []Action {
-	m.wake()
 	w := &m.watch
 	w.home, w.after, w.all = p.Home, p.FailBack, p.Multipath
 	if every := max(p.FailBack/watchesPerStable, p.Timeout+p.Timeout/2, leastWatch); every != w.every {
-		w.every, m.watches.due = every, time.Time{}
+		w.every = every
+		if m.episode != nil {
+			m.watches.due = time.Time{}
+		}
 	}
 	m.review(now)
 	return m.take()
@@ -67,7 +69,6 @@ func (m *Machine) SetWatch(now time.Time, p WatchPlan) []Action {
 
 // Rest tells whether the context carries no payload: nothing is watched then.
 func (m *Machine) Rest(now time.Time, rests bool) []Action {
-	m.wake()
 	m.watch.rests = rests
 	m.review(now)
 	return m.take()
@@ -156,8 +157,14 @@ func (m *Machine) others() []Pair {
 
 // review looks whether what is watched is still what should be. Nothing is probed while another exploration goes on.
 func (m *Machine) review(now time.Time) {
-	w, plan := &m.watches, &m.watch
-	if len(w.list) == 0 && (plan.rests || plan.after == 0 && !plan.all) {
+	plan := &m.watch
+	idle := plan.rests || plan.after == 0 && !plan.all
+	if idle && m.episode == nil {
+		return
+	}
+	m.wake()
+	w := &m.watches
+	if idle && len(w.list) == 0 {
 		w.due, w.check = time.Time{}, time.Time{}
 		return
 	}

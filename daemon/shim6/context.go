@@ -143,7 +143,6 @@ func (c *Context) Deadline() time.Time { return c.waits().deadline }
 
 // Close forgets the exchange, so that the context may be dropped.
 func (c *Context) Close(now time.Time, why string) []Action {
-	c.wake()
 	c.stop()
 	c.setState(now, StateIdle, why)
 	return c.take()
@@ -151,7 +150,6 @@ func (c *Context) Close(now time.Time, why string) []Action {
 
 // NotSupported remembers that the peer does not speak Shim6 (RFC 5533 section 7.8).
 func (c *Context) NotSupported(now time.Time, why string) []Action {
-	c.wake()
 	if c.state == StateI1Sent {
 		c.giveUp(now, StateNoSupport, ICMPHolddownTime, why)
 	}
@@ -162,14 +160,15 @@ func (c *Context) NotSupported(now time.Time, why string) []Action {
 func (c *Context) giveUp(now time.Time, to State, hold time.Duration, why string) {
 	c.stop()
 	c.setState(now, to, why)
+	c.wake()
 	c.deadline = now.Add(hold)
 }
 
 // Detour begins the exchange anew on another pair: the local locator that it was on is gone.
 func (c *Context) Detour(now time.Time, pair LocatorPair) []Action {
-	c.wake()
 	switch c.state {
 	case StateI1Sent, StateI2Sent, StateI2bisSent:
+		c.wake()
 		c.Exchange, c.fallbacks = pair, 0
 		c.sendI1(now, "local locator gone")
 	}
@@ -178,6 +177,9 @@ func (c *Context) Detour(now time.Time, pair LocatorPair) []Action {
 
 // stop ends what is repeated.
 func (c *Context) stop() {
+	if c.pending == nil {
+		return
+	}
 	c.held, c.notice, c.doubted, c.owing = nil, nil, nil, time.Time{}
 	c.deadline, c.retries = time.Time{}, 0
 }

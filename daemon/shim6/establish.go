@@ -21,6 +21,7 @@ func (c *Context) Initiate(now time.Time, pair LocatorPair, tag wire.ContextTag,
 func (c *Context) sendI1(now time.Time, why string) {
 	c.stop()
 	if c.Local.listed() > 0 {
+		c.wake()
 		c.owing = now // an R2 that answers the I1 does not tell whether the list ever arrived
 	}
 	c.setState(now, StateI1Sent, why)
@@ -41,7 +42,6 @@ func (c *Context) AnswersI1(pair LocatorPair, m *wire.I1) bool {
 
 // I1 answers an I1 with an R2 (RFC 5533 section 7.9). The context tag of the I1 is not learned.
 func (c *Context) I1(pair LocatorPair, m *wire.I1, own *Announcement) []Action {
-	c.wake()
 	if c.state == StateEstablished {
 		c.tell(own)
 		c.do(Updated{})
@@ -52,11 +52,10 @@ func (c *Context) I1(pair LocatorPair, m *wire.I1, own *Announcement) []Action {
 
 // R1 answers an R1 with an I2 (RFC 5533 section 7.11). It fails, and does nothing, where the I2 would be too long.
 func (c *Context) R1(now time.Time, pair LocatorPair, m *wire.R1, own *Announcement) ([]Action, error) {
-	c.wake()
 	i2 := &wire.I2{
 		InitiatorTag: c.TagLocal, InitNonce: c.InitNonce, RespNonce: m.RespNonce, Options: c.addressing(pair),
 	}
-	if i1, ok := c.held.(*wire.I1); ok && i1.ULIDs != nil {
+	if i1, ok := c.waits().held.(*wire.I1); ok && i1.ULIDs != nil {
 		i2.ULIDs = i1.ULIDs
 	}
 	i2.Validator = m.Validator
@@ -84,7 +83,6 @@ type Request struct {
 
 // Accept takes over what a Request says and answers it with an R2 (RFC 5533 sections 7.13 and 7.20). TagLocal must be set.
 func (c *Context) Accept(now time.Time, r Request, own *Announcement) []Action {
-	c.wake()
 	c.learn(r.Tag, r.Offer)
 	c.tell(own)
 	switch c.state {
@@ -118,7 +116,6 @@ func (c *Context) AwaitsR2(pair LocatorPair, m *wire.R2) bool {
 
 // R2 ends the exchange (RFC 5533 section 7.16).
 func (c *Context) R2(now time.Time, m *wire.R2, offer Offer) []Action {
-	c.wake()
 	c.learn(m.ResponderTag, offer)
 	c.establish(now, "R2 received")
 	return c.take()
@@ -126,16 +123,17 @@ func (c *Context) R2(now time.Time, m *wire.R2, offer Offer) []Action {
 
 // establish ends the exchange; what is owed to the peer remains.
 func (c *Context) establish(now time.Time, why string) {
-	owing := c.owing
-	c.stop()
-	c.owing = owing
+	if c.pending != nil {
+		owing := c.owing
+		c.stop()
+		c.owing = owing
+	}
 	c.setState(now, StateEstablished, why)
 }
 
 // Nudge sends the I2 or I2bis again because the peer shows that it is established: the R2 was lost. The State is that of
 // RFC 5533 appendix B; nothing else of the peer's message is looked at.
 func (c *Context) Nudge(now time.Time) []Action {
-	c.wake()
 	if (c.state == StateI2Sent || c.state == StateI2bisSent) && now.Sub(c.nudged) >= nudgeInterval {
 		c.nudged = now
 		c.send(c.Exchange, c.held)
@@ -177,6 +175,7 @@ func (c *Context) announce(o *wire.Options, own *Announcement) {
 
 // hold sends a message that is to be repeated.
 func (c *Context) hold(now time.Time, timeout time.Duration, m wire.Message) {
+	c.wake()
 	c.held = m
 	c.send(c.Exchange, m)
 	c.nudged = now
@@ -185,6 +184,7 @@ func (c *Context) hold(now time.Time, timeout time.Duration, m wire.Message) {
 
 // arm sets the retransmission timer: exponential backoff first, then a factor from 0.5 to 1.5 (RFC 5533 section 14).
 func (c *Context) arm(now time.Time, timeout time.Duration) {
+	c.wake()
 	nominal := timeout << c.retries
 	c.deadline = now.Add(time.Duration(float64(nominal) * (0.5 + c.rng.Float64())))
 }

@@ -29,49 +29,51 @@ func (c *Context) Inform(now time.Time, after time.Duration, own *Announcement, 
 	if c.state != StateEstablished {
 		return nil, false
 	}
-	c.wake()
+	w := c.waits()
 	n := &notice{
 		request: &wire.UpdateRequest{ReceiverTag: c.TagPeer}, local: c.Local.preferredBy(prefer),
-		overtook: c.notice != nil || now.Sub(c.noticed) < UpdateTimeout,
+		overtook: w.notice != nil || now.Sub(w.noticed) < UpdateTimeout,
 	}
 	o := &n.request.Options
-	n.lists = c.notice != nil && c.notice.lists
+	n.lists = w.notice != nil && w.notice.lists
 	switch {
-	case own.PDS != nil && (n.lists || !c.owing.IsZero() || !c.Local.SameAs(own.Set)):
+	case own.PDS != nil && (n.lists || !w.owing.IsZero() || !c.Local.SameAs(own.Set)):
 		own.addTo(o)
 		n.local, n.lists = own.Set, true
 		if c.Local.listed() > 0 && !c.bare {
 			o.PDS = nil // given before
 		}
-	case !c.owing.IsZero(), !n.local.samePreferences(c.Local), c.notice != nil && !n.local.samePreferences(c.notice.local):
+	case !w.owing.IsZero(), !n.local.samePreferences(c.Local), w.notice != nil && !n.local.samePreferences(w.notice.local):
 		o.Preferences = n.local.everyPreference()
 	}
 	o.KeepaliveTimeout = c.timeoutNew
 	if o.Locators == nil && o.Preferences == nil && o.KeepaliveTimeout == nil {
-		c.owing = time.Time{}
+		if c.pending != nil {
+			c.owing = time.Time{}
+		}
 		return c.take(), false
 	}
-	if c.notice != nil && c.notice.says(o) {
-		return c.take(), false
+	if w.notice != nil && w.notice.says(o) {
+		return nil, false
 	}
 	n.request.ReqNonce = c.rng.Uint32()
-	doubted := c.doubted
 	c.stop()
+	c.wake()
 	c.notice = n
-	c.doubted = append(doubted, c.leftOut(n)...)
+	c.doubted = append(w.doubted, leftOut(c.Local, n.local, w.doubted)...)
 	if after > 0 {
 		c.retries = -1
 		c.deadline = now.Add(after)
-		return c.take(), true
+		return nil, true
 	}
 	c.notify(now)
 	return c.take(), true
 }
 
-// leftOut gives the locators that the peer will not know any more.
-func (c *Context) leftOut(n *notice) (as []netip.Addr) {
-	for _, l := range c.Local.Locators {
-		if !n.local.Has(l.Addr) && !slices.Contains(c.doubted, l.Addr) {
+// leftOut gives the locators that the peer will not know any more, but for those in known.
+func leftOut(old, now LocatorSet, known []netip.Addr) (as []netip.Addr) {
+	for _, l := range old.Locators {
+		if !now.Has(l.Addr) && !slices.Contains(known, l.Addr) {
 			as = append(as, l.Addr)
 		}
 	}
@@ -111,8 +113,7 @@ func (c *Context) renotify(now time.Time) {
 
 // Remind sends the notice once more out of turn: there is a new way to the peer.
 func (c *Context) Remind(now time.Time) []Action {
-	c.wake()
-	if c.notice != nil && c.retries >= 0 { // one that is for later stays so
+	if w := c.waits(); w.notice != nil && w.retries >= 0 { // one that is for later stays so
 		c.noticed = now
 		c.do(Notify{c.notice.request, c.retries})
 	}
@@ -201,13 +202,16 @@ func (c *Context) LocalAddrs() []netip.Addr {
 // may take either, or take the one and then the other; so it is told again once the context is established.
 func (c *Context) tell(own *Announcement) {
 	c.bare = c.bare || own.PDS == nil
+	notice := c.waits().notice
 	switch {
 	case c.state != StateEstablished:
 		if c.Local.listed() > 0 && !c.Local.tells(own.Set) {
+			c.wake()
 			c.owing = c.Since
 		}
 		c.Local = own.Set
-	case (c.notice == nil || !c.notice.lists) && !c.Local.tells(own.Set):
+	case (notice == nil || !notice.lists) && !c.Local.tells(own.Set):
+		c.wake()
 		c.owing = c.Since
 		if c.Local.listed() == 0 {
 			c.Local = own.Set // its first list

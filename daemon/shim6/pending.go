@@ -27,14 +27,14 @@ func (p *pending) blank() bool {
 	return p.deadline.IsZero() && p.held == nil && p.notice == nil && p.noticed.IsZero() && len(p.doubted) == 0 && p.owing.IsZero()
 }
 
-// wake makes pending ready; every method that changes it begins with this and ends with take.
+// wake makes pending ready to be written. What is read only is read through waits.
 func (c *Context) wake() {
 	if c.pending == nil {
 		c.pending = new(pending)
 	}
 }
 
-// take gives what is to be done.
+// take gives what is to be done. Every method that changes the context ends with it.
 func (c *Context) take() []Action {
 	out := c.out
 	c.out = nil

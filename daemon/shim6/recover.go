@@ -12,7 +12,6 @@ import (
 // R1bis answers an R1bis with an I2bis on the pair that it came on: the peer lost the context (RFC 5533 section 7.18). It
 // fails, and does nothing, where the I2bis would be too long.
 func (c *Context) R1bis(now time.Time, pair LocatorPair, m *wire.R1bis, own *Announcement, nonce uint32) ([]Action, error) {
-	c.wake()
 	i2bis := &wire.I2bis{
 		InitiatorTag: c.TagLocal, InitNonce: nonce, RespNonce: m.RespNonce, PacketTag: m.PacketTag,
 		Options: c.addressing(pair),
@@ -23,6 +22,7 @@ func (c *Context) R1bis(now time.Time, pair LocatorPair, m *wire.R1bis, own *Ann
 		return nil, fmt.Errorf("answer to R1bis: %w", err)
 	}
 	c.stop()
+	c.wake()
 	c.InitNonce, c.fallbacks = nonce, 0
 	c.Local = own.Set
 	c.Exchange = pair

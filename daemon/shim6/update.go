@@ -55,7 +55,6 @@ func (c *Context) Known(o Offer) bool { return o.List != nil && o.Digest() == c.
 
 // Update takes over what an Update Request says and acknowledges it on the pair it came on (RFC 5533 section 10.4).
 func (c *Context) Update(pair LocatorPair, m *wire.UpdateRequest, o Offer) []Action {
-	c.wake()
 	if o.List != nil && !c.Known(o) {
 		old := c.Peer
 		c.Peer = o.set(c.ULIDs.Peer)
