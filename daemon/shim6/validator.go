@@ -6,6 +6,7 @@ import (
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/binary"
+	"hash"
 	"math/rand/v2"
 	"net/netip"
 	"time"
@@ -44,7 +45,7 @@ type Validators struct {
 
 type secret struct {
 	nonce uint32
-	key   [sha256.Size]byte
+	hash  hash.Hash // with the secret's key
 }
 
 // NewValidators makes Validators whose first nonce is random.
@@ -80,10 +81,11 @@ func (v *Validators) roll(now time.Time) {
 	}
 	nonce := v.first + uint32(now.Sub(v.base)/validatorStep)
 	if len(v.secrets) == 0 || v.secrets[0].nonce != nonce {
-		s := secret{nonce: nonce}
-		for i := 0; i < len(s.key); i += 8 {
-			binary.BigEndian.PutUint64(s.key[i:], v.rng.Uint64())
+		var key [sha256.Size]byte
+		for i := 0; i < len(key); i += 8 {
+			binary.BigEndian.PutUint64(key[i:], v.rng.Uint64())
 		}
+		s := secret{nonce: nonce, hash: hmac.New(sha256.New, key[:])}
 		v.secrets = append([]secret{s}, v.secrets...)
 	}
 	for n := len(v.secrets); nonce-v.secrets[n-1].nonce >= validatorWindow; n = len(v.secrets) {
@@ -93,7 +95,7 @@ func (v *Validators) roll(now time.Time) {
 
 // mac never covers the Initiator Nonce: that of an I2 may differ from that of the I1 (RFC 5533 section 7.11).
 func (s *secret) mac(b Binding) []byte {
-	h := hmac.New(sha256.New, s.key[:])
+	s.hash.Reset()
 	buf := make([]byte, 0, 96)
 	label := byte(1)
 	if b.Bis {
@@ -107,6 +109,6 @@ func (s *secret) mac(b Binding) []byte {
 		buf = append(buf, o[:]...)
 	}
 	buf = binary.BigEndian.AppendUint32(buf, b.FII)
-	h.Write(buf)
-	return h.Sum(nil)
+	s.hash.Write(buf)
+	return s.hash.Sum(nil)
 }

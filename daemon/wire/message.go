@@ -100,9 +100,14 @@ func Marshal(m Message) ([]byte, error) {
 	if !ok {
 		return nil, fmt.Errorf("marshal %s: no such message", m.Type())
 	}
-	e := encoder{b: make([]byte, 6, 256)}
+	c, carries := m.(carrier)
+	room := 256
+	if carries {
+		room += len(c.options().PDS) + len(c.options().Signature)
+	}
+	e := encoder{b: make([]byte, 6, room)}
 	m.encode(&e)
-	if c, ok := m.(carrier); ok {
+	if carries {
 		c.options().encode(&e, l.options)
 	}
 	if e.err != nil {
