@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The heuristic that skips peers whose interface identifier is made of a MAC address (RFC 4291 appendix A): ff:fe in its
- * middle. Such an address is no CGA and, but for one in 65536, no HBA, so its owner could prove no other locator. To be
- * used with one that triggers.
+ * The heuristic that skips peers whose interface identifier is made of a MAC address (RFC 4291 appendix A): ff:fe in
+ * its middle. Such an address is no CGA and, but for one in 65536, no HBA, so its owner could prove no other locator.
+ * To be used with one that triggers.
  */
 #include "heuristic.h"
 

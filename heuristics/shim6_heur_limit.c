@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The heuristic that asks for no more contexts when the network namespace has its share. Peers may still make some. To be
- * used with one that triggers.
+ * The heuristic that asks for no more contexts when the network namespace has its share. Peers may still make some.
+ * To be used with one that triggers.
  */
 #include "heuristic.h"
 

@@ -102,7 +102,8 @@ unsigned int shim6_contexts(const struct net *net);
  *	followed, default yes
  * @packet: whether the flow deserves a context now, asked for each packet sent or received, with the packet counted
  *	already; default no
- * @veto: whether the flow must not have a context although some heuristic wants it; asked again after a second; default no
+ * @veto: whether the flow must not have a context although some heuristic wants it; asked again after a second;
+ *	default no
  * @flow_end: the flow is followed no longer, no other callback runs for it; optional
  *
  * All callbacks run in atomic context, on several CPUs at once. At least one of the first three is there.

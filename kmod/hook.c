@@ -3,9 +3,9 @@
  * The netfilter hooks that bring packets to contexts. They are registered in a namespace on first use.
  *
  * Sending is hooked at LOCAL_OUT behind everybody else, so that firewalls and connection tracking see ULIDs; IPsec
- * policies act on ULIDs too, and their packet comes back here. Receiving is hooked before defragmentation: the peer puts
- * the Payload Extension Header into each fragment (RFC 5533 section 4.6), and once it is gone, what follows is under
- * ULIDs. This hook sees packets in transit too, and lets everything pass that is not surely for a context.
+ * policies act on ULIDs too, and their packet comes back here. Receiving is hooked before defragmentation: the peer
+ * puts the Payload Extension Header into each fragment (RFC 5533 section 4.6), and once it is gone, what follows is
+ * under ULIDs. This hook sees packets in transit too, and lets everything pass that is not surely for a context.
  */
 #include <linux/icmpv6.h>
 #include <linux/netfilter.h>
@@ -235,8 +235,8 @@ static unsigned int local_out(void *priv, struct sk_buff *skb, const struct nf_h
 	if (path->rewrite)
 		return send_rewritten(sn, skb, paths->out, path, state);
 	/*
-	 * Nothing may leave with an address that is no longer ours. Its route may lead nowhere, too: TCP does not send again
-	 * what still waits there for a neighbour.
+	 * Nothing may leave with an address that is no longer ours. Its route may lead nowhere, too: TCP does not
+	 * send again what still waits there for a neighbour.
 	 */
 	if (READ_ONCE(ctx->ulid_gone)) {
 		shim6_count(sn, SHIM6_STAT_TX_NO_ROUTE);

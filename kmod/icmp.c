@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * ICMPv6 errors about rewritten packets (RFC 5533 section 8): the quoted packet is turned back to what the ULP sent, and
- * the ULP told. An error is unauthenticated: beyond path MTU, which is learned for the locators as for any destination,
- * nothing here changes by it.
+ * ICMPv6 errors about rewritten packets (RFC 5533 section 8): the quoted packet is turned back to what the ULP sent,
+ * and the ULP told. An error is unauthenticated: beyond path MTU, which is learned for the locators as for any
+ * destination, nothing here changes by it.
  */
 #include <linux/icmpv6.h>
 #include <net/ip6_route.h>

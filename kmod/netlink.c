@@ -40,9 +40,10 @@ static const struct nla_policy heur_policy[SHIM6_A_MAX + 1] = {
 
 /* Whether the attribute is missing, saying so. */
 #define missing(info, name) ({							\
-	bool _missing = GENL_REQ_ATTR_CHECK(info, SHIM6_A_##name);		\
+	struct genl_info *_info = (info);					\
+	bool _missing = GENL_REQ_ATTR_CHECK(_info, SHIM6_A_##name);		\
 	if (_missing)								\
-		GENL_SET_ERR_MSG(info, #name " is missing");			\
+		GENL_SET_ERR_MSG(_info, #name " is missing");			\
 	_missing;								\
 })
 

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Generic segmentation sees the Payload Extension Header as one more extension header. Generic receive needs more: TCP's
- * checksum is over ULIDs, and only packets for our own contexts may be merged, for a forwarding kernel takes the header
- * for TCP's when it checks the segments' size.
+ * Generic segmentation sees the Payload Extension Header as one more extension header. Generic receive needs more:
+ * TCP's checksum is over ULIDs, and only packets for our own contexts may be merged, for a forwarding kernel takes
+ * the header for TCP's when it checks the segments' size.
  */
 #include <net/gro.h>
 #include <net/ip6_checksum.h>

@@ -140,7 +140,7 @@ struct shim6_net {
 	struct ratelimit_state	trigger_limit;
 	struct ratelimit_state	unknown_tag_limit;
 
-	spinlock_t		kicks_lock;
+	spinlock_t		kicks_lock;	/* kicks */
 	struct list_head	kicks;
 	struct work_struct	kick;
 };

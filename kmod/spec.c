@@ -10,6 +10,7 @@ static struct netlink_range_validation timeout_range = {
 	.min = SHIM6_TIMEOUT_MS_MIN,
 	.max = SHIM6_TIMEOUT_MS_MAX,
 };
+
 static struct netlink_range_validation interval_range = {
 	.min = SHIM6_INTERVAL_MS_MIN,
 	.max = SHIM6_TIMEOUT_MS_MAX,
@@ -53,12 +54,13 @@ const struct nla_policy shim6_set_policy[SHIM6_A_MAX + 1] = {
 
 /* Take an address that may be a ULID or locator; otherwise say what is wrong and be true. */
 #define bad_addr(extack, attr, name, addr) ({					\
+	const struct nlattr *_attr = (attr);					\
 	struct in6_addr *_addr = (addr);					\
 	bool _bad;								\
-	*_addr = nla_get_in6_addr(attr);					\
+	*_addr = nla_get_in6_addr(_attr);					\
 	_bad = !shim6_addr_ok(_addr);						\
 	if (_bad)								\
-		NL_SET_ERR_MSG_ATTR(extack, attr,				\
+		NL_SET_ERR_MSG_ATTR(extack, _attr,				\
 				    name " is not unicast of global scope");	\
 	_bad;									\
 })

@@ -2,7 +2,7 @@
 /*
  * TCP after a path update. While a path was down, TCP backed off, up to two minutes; it would not notice the new path
  * before that time is over. So its route is looked up anew, and, when what it sent was lost, its retransmission timer
- * fires at once. Who has only received sends an acknowledgement, for the last ones may have been lost.
+ * fires at once. Who has only received sends an acknowledgment, for the last ones may have been lost.
  */
 #include <net/inet6_hashtables.h>
 #include <net/inet_connection_sock.h>
@@ -22,7 +22,7 @@ struct kick {
 };
 
 /*
- * An outage loses all that is in flight, but TCP tends to think otherwise: the first acknowledgement on the new path is
+ * An outage loses all that is in flight, but TCP tends to think otherwise: the first acknowledgment on the new path is
  * often for data that had arrived before, and by its timestamps the retransmission looks spurious (RFC 3522, RFC 5682).
  * Taking it back would leave the lost data to the next timeout, so there is nothing to take back.
  */
@@ -37,7 +37,7 @@ static bool keep_loss(struct sock *sk, u32 snd_nxt)
 		tp->undo_marker = 0;
 		tp->undo_retrans = -1;
 	} else if (sk->sk_state == TCP_ESTABLISHED && tp->packets_out && before(tp->snd_una, snd_nxt)) {
-		/* A near peer's acknowledgement was faster. */
+		/* A near peer's acknowledgment was faster. */
 		kept = false;
 	}
 	release_sock(sk);
@@ -62,7 +62,7 @@ static bool fire(struct sock *sk, bool outage, u32 *snd_nxt)
 	} else if (icsk->icsk_pending == ICSK_TIME_PROBE0) {
 		event = ICSK_TIME_PROBE0;
 	} else {
-		/* The peer may have sent on its new path while our acknowledgements still took the old one. */
+		/* The peer may have sent on its new path while our acknowledgments still took the old one. */
 		if (outage && sk->sk_state == TCP_ESTABLISHED)
 			shim6_send_ack(sk);
 		goto out;

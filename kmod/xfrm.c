@@ -2,8 +2,8 @@
 /*
  * A context's linked pair of xfrm states, out and in. They show the context in `ip xfrm state`, count its packets, and
  * hold it: somebody who deletes one ends the context. No policy leads to them: the hooks find them and call the
- * transformer's output and input, where a policy would make a bundle per packet and keep the flow from IPsec's policies.
- * xfrm does not register a transformer for protocol 140, so the states are filled by hand.
+ * transformer's output and input, where a policy would make a bundle per packet and keep the flow from IPsec's
+ * policies. xfrm does not register a transformer for protocol 140, so the states are filled by hand.
  */
 #include <linux/module.h>
 #include <linux/sched.h>
@@ -296,7 +296,7 @@ void shim6_note_rx(struct shim6_ctx *ctx, const struct shim6_paths *paths, const
 	count_state(paths->in, packets, skb->len);
 }
 
-/* A packet between locators has come, as yet unchanged. The peer may use pairs that we do not: these are only counted. */
+/* A packet between locators has come, as yet unchanged. Pairs that the peer uses and we do not are only counted. */
 void shim6_note_rx_path(struct shim6_net *sn, struct shim6_paths *paths, const struct sk_buff *skb)
 {
 	const struct shim6_pair pair = { ipv6_hdr(skb)->daddr, ipv6_hdr(skb)->saddr };

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * The transformer's output and input: a Payload Extension Header and locators instead of ULIDs, and back. The ULP's
- * checksum is over ULIDs and stays as it is (RFC 5533 section 11.1). The caller is in an RCU read section, and skb->data
- * is the IPv6 header.
+ * checksum is over ULIDs and stays as it is (RFC 5533 section 11.1). The caller is in an RCU read section, and
+ * skb->data is the IPv6 header.
  */
 #include <net/ipv6.h>
 
@@ -45,8 +45,8 @@ int shim6_output(struct xfrm_state *x, struct sk_buff *skb)
 }
 
 /*
- * The header to remove is where the transport header is said to be, and is named by the octet at nhoff, as in receiving.
- * The link header moves along, for a bridge expects it right before the IPv6 header.
+ * The header to remove is where the transport header is said to be, and is named by the octet at nhoff, as in
+ * receiving. The link header moves along, for a bridge expects it right before the IPv6 header.
  */
 int shim6_input(struct xfrm_state *x, struct sk_buff *skb)
 {

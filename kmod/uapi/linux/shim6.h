@@ -120,8 +120,8 @@ enum shim6_attr {
 	SHIM6_A_TAG,			/* u64 */
 	SHIM6_A_SOCKETS,		/* u32 */
 	SHIM6_A_TIME_NS,		/* u64 */
-	SHIM6_A_ENABLED,		/* u8: 1 hooks this namespace, as CTX_NEW does; 0 unhooks it, EBUSY while contexts live */
-	SHIM6_A_HEURISTIC,		/* string: the chosen ones joined by "+", in the order of asking; "none" is built in */
+	SHIM6_A_ENABLED,		/* u8: 1 hooks the namespace, as CTX_NEW does; 0 unhooks, EBUSY with contexts */
+	SHIM6_A_HEURISTIC,		/* string: those in use joined by "+", in order of asking; "none" is built in */
 	SHIM6_A_HEURISTICS,		/* nested SHIM6_A_HEURISTIC */
 	SHIM6_A_TCP_KICK,		/* u8: 0 or 1, default 1 */
 	SHIM6_A_GSO_MODE,		/* u8, enum shim6_gso_mode */
@@ -196,8 +196,8 @@ enum shim6_reap_state {
  *   Exploring    sent: nothing; received: state InboundOk, start the Send Timer, EV_PAYLOAD_SEEN
  *   InboundOk    sent: start the Send Timer unless running; received: stop it
  *   Send Timer expiry in Operational or InboundOk: state Exploring, both timers stopped, EV_SEND_TIMEOUT
- * REAP_SET cannot make it otherwise: it stops both in Exploring and the Keepalive Timer in InboundOk. From another state
- * to Operational it is a path update for TCP, like a CTX_SET with another first path.
+ * REAP_SET cannot make it otherwise: it stops both in Exploring and the Keepalive Timer in InboundOk. From another
+ * state to Operational it is a path update for TCP, like a CTX_SET with another first path.
  */
 enum shim6_timer_op {
 	SHIM6_TIMER_KEEP,
@@ -238,7 +238,7 @@ enum shim6_stat {
 	SHIM6_STAT_PATH_UPDATES,
 	SHIM6_STAT_TCP_KICKS,
 	SHIM6_STAT_EVENTS_LOST,		/* could not be allocated or queued */
-	SHIM6_STAT_TX_PATH_BEYOND,	/* sent with a mark for which the context has no path; taken modulo their count */
+	SHIM6_STAT_TX_PATH_BEYOND,	/* sent with a mark beyond the context's paths, taken modulo their count */
 	SHIM6_STAT_RX_OTHER_PATH,	/* between verified locators that are no path of ours */
 
 	__SHIM6_STAT_MAX,
