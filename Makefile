@@ -36,9 +36,18 @@ comma := ,
 LAB := $(BIN)/lab --build build --tsend $(TSEND) --rtt $(RTT) --seed $(SEED) --flood $(FLOOD)
 PROGRAMS := $(patsubst %/,%,$(dir $(wildcard daemon/shim6d/main.go daemon/shim6ctl/main.go cgad/main.go cgatool/main.go)))
 
+# Where "make install" puts things; packages set them.
+DESTDIR ?=
+PREFIX ?= /usr
+UNITDIR ?= $(PREFIX)/lib/systemd/system
+VERSION ?= $(shell sed -n '1s/.*(\(.*\)).*/\1/p' debian/changelog)
+LDFLAGS := -X shim6/internal/buildinfo.version=$(VERSION)
+BUILT := $(BIN)/shim6d $(BIN)/cgad $(BIN)/shim6ctl $(BIN)/cgatool
+
 .DEFAULT_GOAL := help
 .PHONY: bench help all build programs labtools setup $(ALL:%=setup-%) kmod $(ALL:%=kmod-%) \
-	demo lab lab-list lab-shell test go-test check go-check kmod-check sim fuzz fuzz-codec fuzz-engine install-headers clean
+	demo lab lab-list lab-shell test go-test check go-check kmod-check sim fuzz fuzz-codec fuzz-engine install-headers install \
+	install-cgatool install-dkms deb cgatool-tarballs rpm clean FORCE
 
 help:
 	@echo 'make demo [KERNEL=6.1|6.12|newest] [TSEND=3s] [RTT=20ms]   a provider fails under a transfer, without shim6 and with it'
@@ -54,6 +63,8 @@ help:
 	@echo 'make check           style and static analysis of the Go and the C code'
 	@echo 'make build           the programs, in $(BIN)'
 	@echo 'make kmod            the kernel modules for Linux 6.1 and 6.12, in build/kmod'
+	@echo 'make install [DESTDIR=folder]   programs, configuration, units, manuals; install-dkms, install-cgatool: the rest'
+	@echo 'make deb             Debian packages and cgatool for other machines, in build/deb; make rpm: RPMs, in build/rpm'
 	@echo 'make install-headers [DESTDIR=folder]   what a heuristic of your own is built with'
 	@echo 'make clean           remove what was built'
 
@@ -67,7 +78,7 @@ $(ALL:%=setup-%): setup-%:
 
 programs: setup
 	@mkdir -p $(BIN)
-	@for p in $(PROGRAMS); do go build -o $(BIN)/$${p##*/} ./$$p || exit 1; done
+	@for p in $(PROGRAMS); do go build -ldflags='$(LDFLAGS)' -o $(BIN)/$${p##*/} ./$$p || exit 1; done
 
 labtools: setup
 	@mkdir -p $(BIN)
@@ -95,6 +106,74 @@ install-headers: kmod
 	@for series in $(SERIES); do \
 		kmod/install-headers.sh $(DESTDIR)/usr/include/shim6 build/kmod/$$series $$(cat $(CACHE)/kernel/$$series/release); \
 	done
+
+# The programs must have been built: "make build" as yourself, "make install" as root.
+$(BUILT):
+	@echo '$@ is missing: make build' >&2; exit 1
+
+install: $(BUILT)
+	install -d $(DESTDIR)/etc/shim6
+	install -D -m 755 -t $(DESTDIR)$(PREFIX)/sbin $(BIN)/shim6d $(BIN)/cgad
+	install -D -m 755 -t $(DESTDIR)$(PREFIX)/bin $(BIN)/shim6ctl
+	install -D -m 644 -t $(DESTDIR)/etc/shim6 configs/shim6.yaml configs/cgad.yaml
+	install -D -m 644 -t $(DESTDIR)$(UNITDIR) configs/shim6d.service configs/cgad.service
+	install -D -m 644 configs/shim6.modules-load $(DESTDIR)$(PREFIX)/lib/modules-load.d/shim6.conf
+	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/man/man8 daemon/shim6d/shim6d.8 daemon/shim6ctl/shim6ctl.8 cgad/cgad.8
+	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/man/man5 daemon/shim6d/shim6.yaml.5 cgad/cgad.yaml.5
+	$(call completions,shim6ctl)
+	$(call completions,cgad)
+
+install-cgatool: $(BIN)/cgatool
+	install -D -m 755 -t $(DESTDIR)$(PREFIX)/bin $(BIN)/cgatool
+	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/man/man1 cgatool/cgatool.1
+	$(call completions,cgatool)
+
+define completions
+install -d $(DESTDIR)$(PREFIX)/share/bash-completion/completions $(DESTDIR)$(PREFIX)/share/zsh/vendor-completions $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d
+$(BIN)/$(1) completion bash >$(DESTDIR)$(PREFIX)/share/bash-completion/completions/$(1)
+$(BIN)/$(1) completion zsh >$(DESTDIR)$(PREFIX)/share/zsh/vendor-completions/_$(1)
+$(BIN)/$(1) completion fish >$(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/$(1).fish
+endef
+
+# The modules' source, for DKMS to build, and the headers for heuristics of others.
+install-dkms:
+	install -D -m 644 -t $(DESTDIR)$(PREFIX)/src/shim6-$(VERSION) Kbuild
+	install -D -m 644 -t $(DESTDIR)$(PREFIX)/src/shim6-$(VERSION)/kmod kmod/Kbuild kmod/*.[ch]
+	install -D -m 755 -t $(DESTDIR)$(PREFIX)/src/shim6-$(VERSION)/kmod kmod/dkms-symvers.sh
+	install -D -m 644 -t $(DESTDIR)$(PREFIX)/src/shim6-$(VERSION)/kmod/uapi/linux kmod/uapi/linux/shim6.h
+	install -D -m 644 -t $(DESTDIR)$(PREFIX)/src/shim6-$(VERSION)/heuristics heuristics/Kbuild heuristics/*.c
+	sed 's/#MODULE_VERSION#/$(VERSION)/' kmod/dkms.conf >$(DESTDIR)$(PREFIX)/src/shim6-$(VERSION)/dkms.conf
+	install -D -m 644 kmod/heuristic.h $(DESTDIR)$(PREFIX)/include/shim6/heuristic.h
+	install -D -m 644 kmod/uapi/linux/shim6.h $(DESTDIR)$(PREFIX)/include/shim6/linux/shim6.h
+
+# Packages come from what is committed or added, in a folder of their own.
+SOURCE := build/deb/shim6-$(VERSION)
+
+$(SOURCE)/.copied: FORCE
+	@rm -rf build/deb && mkdir -p $(SOURCE)
+	@git ls-files -z | xargs -0 cp --parents -t $(SOURCE)
+	@touch $@
+
+# There is no mail address of the project to be told to lintian.
+deb: setup $(SOURCE)/.copied
+	@test/need.sh dpkg-buildpackage:dpkg-dev dh:debhelper dh_dkms:dh-dkms lintian:lintian
+	@cd $(SOURCE) && dpkg-buildpackage --build=binary --no-sign >../build.log 2>&1 || { cat ../build.log; exit 1; }
+	@cd build/deb && lintian --allow-root --fail-on error --display-level '>=warning' --suppress-tags bogus-mail-host,bogus-mail-host-in-debian-changelog *.changes
+	@$(MAKE) --no-print-directory cgatool-tarballs
+	@ls build/deb/*.deb build/deb/*.tar.gz
+
+# For machines without packages of ours: it is one static file and its manual.
+cgatool-tarballs: setup
+	@for arch in amd64 arm64; do \
+		dir=build/deb/cgatool-$(VERSION)-linux-$$arch; mkdir -p $$dir && \
+		GOARCH=$$arch go build -trimpath -ldflags='-s -w $(LDFLAGS)' -o $$dir/cgatool ./cgatool && cp cgatool/cgatool.1 LICENSE $$dir && \
+		tar -C build/deb -czf $$dir.tar.gz --owner=0 --group=0 cgatool-$(VERSION)-linux-$$arch && rm -r $$dir || exit 1; \
+	done
+
+rpm: programs
+	@test/need.sh rpmbuild:rpm
+	@rpmbuild -bb --quiet --define '_topdir $(CURDIR)/build/rpm' --define 'source $(CURDIR)' --define 'version $(VERSION)' configs/shim6.spec
+	@find build/rpm/RPMS -name '*.rpm'
 
 demo: labtools programs kmod-$(KERNEL)
 	@$(LAB) run --kernel $(KERNEL) demo
