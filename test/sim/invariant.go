@@ -249,10 +249,12 @@ func (w *World) Settled() error {
 	return nil
 }
 
-// watches tells whether a context has carried payload for long enough to know all its paths.
+// watches tells whether a context has carried payload on its current pair for long enough to know all its paths: another pair
+// takes that one's place among those that are watched, and is first probed with them.
 func (h *Host) watches(s engine.Snapshot) bool {
 	k := h.kernel.byTag(s.TagLocal)
-	return k != nil && h.kernelNow().Sub(k.used) < 5*time.Second && h.now().Sub(s.Since) > 4*time.Minute
+	return k != nil && h.kernelNow().Sub(k.used) < 5*time.Second && h.kernelNow().Sub(k.moved) > time.Minute &&
+		h.now().Sub(s.Since) > 4*time.Minute
 }
 
 func (h *Host) agrees(s engine.Snapshot, peer *Host) error {

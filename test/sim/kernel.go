@@ -28,6 +28,7 @@ type kernelContext struct {
 	keepalive time.Time
 	due       time.Time // next Keepalive while keepalive runs
 	used      time.Time // last payload either way
+	moved     time.Time // when the current pair was last another one
 }
 
 // A payload is a packet of an application. Tag is zero where no Payload Extension Header is needed.
@@ -56,6 +57,9 @@ func (k *kernel) byULIDs(u engine.ULIDPair) *kernelContext {
 
 func (k *kernel) program(p engine.ProgramContext) {
 	if c := k.byTag(p.TagLocal); c != nil {
+		if p.Paths[0] != c.Paths[0] {
+			c.moved = k.host.kernelNow()
+		}
 		c.ProgramContext = p
 		return
 	}
