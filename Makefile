@@ -11,6 +11,8 @@ N ?= 1000000
 CASE ?=
 JOBS ?= 1
 SERIES := 6.1 6.12
+QUICK ?=
+FIGURES := fig6 fig11
 
 # Not part of make test: it changes under our feet, and its modules need a compiler of its own.
 NEWEST := newest
@@ -45,7 +47,7 @@ LDFLAGS := -X shim6/internal/buildinfo.version=$(VERSION)
 BUILT := $(BIN)/shim6d $(BIN)/cgad $(BIN)/shim6ctl $(BIN)/cgatool
 
 .DEFAULT_GOAL := help
-.PHONY: bench help all build programs labtools setup $(ALL:%=setup-%) kmod $(ALL:%=kmod-%) \
+.PHONY: bench figures $(FIGURES) simulate help all build programs labtools setup $(ALL:%=setup-%) kmod $(ALL:%=kmod-%) \
 	demo lab lab-list lab-shell test go-test check go-check kmod-check sim fuzz fuzz-codec fuzz-engine install-headers install \
 	install-cgatool install-dkms deb cgatool-tarballs rpm clean FORCE
 
@@ -60,6 +62,8 @@ help:
 	@echo 'make fuzz [FUZZTIME=30s]   every fuzzer for so long'
 	@echo 'make fuzz-codec [N=messages] [SEED=first]   without coverage, some hundred times quicker; fuzz-engine likewise'
 	@echo 'make bench           what shim6d costs and what strangers can make it do, to test/out/bench/result.json'
+	@echo 'make figures [QUICK=1]   the experiments of the paper, to test/out/figN/ and test/out/report.html; make $(subst $(space), | ,$(FIGURES)) for one'
+	@echo 'make simulate        build/bin/figures, whose simulate tells what a recorded network would have held (NetFlow, IPFIX, nfdump, pcap)'
 	@echo 'make check           style and static analysis of the Go and the C code'
 	@echo 'make build           the programs, in $(BIN)'
 	@echo 'make kmod            the kernel modules for Linux 6.1 and 6.12, in build/kmod'
@@ -242,6 +246,21 @@ fuzz-engine: setup
 # A measurement, not a test: it needs 3 GB of memory, and exits with 1 where a goal is missed.
 bench: setup
 	@go run ./test/bench --out test/out/bench/result.json
+
+# The experiments of the paper. Each exits with 1 where a gate fails.
+figures: $(BIN)/figures
+	@$(BIN)/figures run $(if $(QUICK),--quick)
+
+$(FIGURES): $(BIN)/figures
+	@$(BIN)/figures run $(if $(QUICK),--quick) $@
+
+simulate: $(BIN)/figures
+	@echo 'try: $(BIN)/figures simulate --help'
+
+.PHONY: $(BIN)/figures
+$(BIN)/figures: setup
+	@mkdir -p $(BIN)
+	@go build -o $@ ./test/figures
 
 clean:
 	rm -rf build test/out
