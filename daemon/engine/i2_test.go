@@ -63,7 +63,7 @@ func TestI2WithoutGoodValidator(t *testing.T) {
 	}
 	// Too old.
 	w.now = w.now.Add(time.Minute)
-	silent(t, w.add("d", engine.Config{}, b.locs).send(a.addr(0), b.addr(0), good()), engine.ReasonStaleNonce)
+	silent(t, fresh.send(a.addr(0), b.addr(0), good()), engine.ReasonStaleNonce)
 }
 
 // responder gives a host that waits for an I2, and the I2 it waits for.

@@ -167,9 +167,11 @@ func TestI2bisRetransmission(t *testing.T) {
 	if s := acts[1].(shim6.Send); s.Pair != pair || !reflect.DeepEqual(s.Message, want) {
 		t.Errorf("%+v on %v", s.Message, s.Pair)
 	}
-	sent := 0
+	sent, now := 0, start
+	var gaps []time.Duration
 	for c.State() == shim6.StateI2bisSent {
-		for _, a := range c.Expire(c.Deadline()) {
+		gaps, now = append(gaps, c.Deadline().Sub(now)), c.Deadline()
+		for _, a := range c.Expire(now) {
 			if s, ok := a.(shim6.Send); ok && c.State() == shim6.StateI2bisSent {
 				sent++
 				if !reflect.DeepEqual(s.Message, want) {
@@ -187,6 +189,7 @@ func TestI2bisRetransmission(t *testing.T) {
 	if sent != 2 || c.State() != shim6.StateI1Sent {
 		t.Errorf("%d retransmissions, then %v", sent, c.State())
 	}
+	within(t, gaps, 4, 8, 16)
 }
 
 // RFC 5533 section 7.8: "Such negative caching should be retained for at most ICMP_HOLDDOWN_TIME".
