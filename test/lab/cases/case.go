@@ -38,6 +38,7 @@ func All() []Case {
 		malformedNetlink,
 		heuristicsCase,
 		multipath,
+		payloadHeader,
 		unload,
 		badConfig,
 		establishment,
