@@ -164,5 +164,8 @@ func TestICMPUnreachable(t *testing.T) {
 		if ps := pick[engine.ProbeSent](acts); len(ps) != 1 || ps[0].Pair != s.Current {
 			t.Errorf("%s", kinds(acts))
 		}
+		if now := a.only().Current; now != s.Current {
+			t.Errorf("payload moved to %v", now)
+		}
 	}
 }
