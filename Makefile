@@ -47,7 +47,7 @@ LDFLAGS := -X shim6/internal/buildinfo.version=$(VERSION)
 BUILT := $(BIN)/shim6d $(BIN)/cgad $(BIN)/shim6ctl $(BIN)/cgatool
 
 .DEFAULT_GOAL := help
-.PHONY: bench figures $(FIGURES) simulate help all build programs labtools setup $(ALL:%=setup-%) kmod $(ALL:%=kmod-%) \
+.PHONY: bench conformance figures $(FIGURES) simulate help all build programs labtools setup $(ALL:%=setup-%) kmod $(ALL:%=kmod-%) \
 	demo lab lab-list lab-shell test go-test check go-check kmod-check sim fuzz fuzz-codec fuzz-engine install-headers install \
 	install-cgatool install-dkms deb cgatool-tarballs rpm clean FORCE
 
@@ -61,6 +61,7 @@ help:
 	@echo 'make sim [SEEDS=N] [SEED=first] [SCRIPT=file]   the protocol engine on random networks in virtual time'
 	@echo 'make fuzz [FUZZTIME=30s]   every fuzzer for so long'
 	@echo 'make fuzz-codec [N=messages] [SEED=first]   without coverage, some hundred times quicker; fuzz-engine likewise'
+	@echo 'make conformance     what the RFCs ask, which tests show it, and whether they pass, to test/out/conformance'
 	@echo 'make bench           what shim6d costs and what strangers can make it do, to test/out/bench/result.json'
 	@echo 'make figures [QUICK=1]   the experiments of the paper, to test/out/figN/ and test/out/report.html; make $(subst $(space), | ,$(FIGURES)) for one'
 	@echo 'make simulate        build/bin/figures, whose simulate tells what a recorded network would have held (NetFlow, IPFIX, nfdump, pcap)'
@@ -242,6 +243,11 @@ fuzz-codec: setup
 
 fuzz-engine: setup
 	@go test ./daemon/engine -run '^TestRandomSequences$$' -count=1 -timeout 24h -v -args -n=$(N) -first=$(SEED)
+
+# Each requirement of the RFCs, its tests and their results. Where it takes a real kernel, what make lab left is read: a row whose
+# case has not run, or not since kmod changed, is open.
+conformance: setup
+	@go run ./test/conformance
 
 # A measurement, not a test: it needs 3 GB of memory, and exits with 1 where a goal is missed.
 bench: setup
