@@ -112,6 +112,30 @@ type PathChanged struct {
 	From, To LocatorPair
 }
 
+// SwitchFailed tells that payload of a context stays where it is though it was asked to go to a pair.
+type SwitchFailed struct {
+	ULIDs    ULIDPair
+	TagLocal wire.ContextTag
+	To       LocatorPair
+	Why      string
+}
+
+// MessageSent tells about one message of the exchanges of RFC 5533: all but Probes and Keepalives.
+type MessageSent struct {
+	ULIDs    ULIDPair
+	TagLocal wire.ContextTag
+	Pair     LocatorPair
+	Type     wire.MessageType
+}
+
+// MessageReceived tells about one such message that a context took; Pair is seen from here.
+type MessageReceived struct {
+	ULIDs    ULIDPair
+	TagLocal wire.ContextTag
+	Pair     LocatorPair
+	Type     wire.MessageType
+}
+
 // Dropped tells that input was refused. Detail is for people; Reason is also a counter.
 type Dropped struct {
 	Src, Dst netip.Addr
@@ -119,15 +143,18 @@ type Dropped struct {
 	Detail   string
 }
 
-func (SendPacket) action()     {}
-func (ProgramContext) action() {}
-func (RemoveContext) action()  {}
-func (SetReap) action()        {}
-func (Sign) action()           {}
-func (Verify) action()         {}
-func (StateChanged) action()   {}
-func (ReapChanged) action()    {}
-func (ProbeSent) action()      {}
-func (ProbeReceived) action()  {}
-func (PathChanged) action()    {}
-func (Dropped) action()        {}
+func (SendPacket) action()      {}
+func (ProgramContext) action()  {}
+func (RemoveContext) action()   {}
+func (SetReap) action()         {}
+func (Sign) action()            {}
+func (Verify) action()          {}
+func (StateChanged) action()    {}
+func (ReapChanged) action()     {}
+func (ProbeSent) action()       {}
+func (ProbeReceived) action()   {}
+func (PathChanged) action()     {}
+func (SwitchFailed) action()    {}
+func (MessageSent) action()     {}
+func (MessageReceived) action() {}
+func (Dropped) action()         {}

@@ -43,6 +43,9 @@ func (e *Engine) snapshot(c *context) Snapshot {
 		KeepalivesSent:   c.keepalivesSent,
 		Since:            c.Since,
 	}
+	if c.failure != nil {
+		s.Retry = c.Deadline()
+	}
 	proof := e.own.Proof(c.ULIDs.Local)
 	s.PDSLocal, s.KeyIDLocal = slices.Clone(proof.PDS), proof.KeyID
 	s.KeepaliveInterval = keepaliveInterval(s.KeepaliveTimeout)
@@ -50,6 +53,11 @@ func (e *Engine) snapshot(c *context) Snapshot {
 		s.Reap = c.reap.State()
 		s.Current = LocatorPair(c.reap.Current())
 		s.Paths = e.paths(c)
+		for _, p := range c.reap.Ranking() {
+			s.Ranking = append(s.Ranking, LocatorPair(p))
+		}
+		s.Measures = c.reap.Measures()
+		s.ReportsSent, s.ReportsReceived = c.reap.Reports()
 	}
 	return s
 }
@@ -104,6 +112,9 @@ func (e *Engine) onAdopt(now time.Time, ev AdoptContext) {
 		ULIDs: c.ULIDs, TagLocal: c.TagLocal, From: shim6.StateIdle, To: shim6.StateEstablished, Why: "adopted",
 	})
 	e.setCandidates(now, c)
+	if len(s.Ranking) > 0 {
+		e.onPrefer(now, c, PreferPairs{Pairs: s.Ranking})
+	}
 	if s.Reap != reap.Operational {
 		e.reapDo(now, c, c.reap.Explore(now, "adopted in "+s.Reap.String(), false))
 	} else {

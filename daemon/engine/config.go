@@ -24,6 +24,7 @@ type Config struct {
 	FailBack time.Duration
 	// Multipath has the kernel given every locator pair that works, up to eight, and not the current one alone.
 	Multipath bool
+	Policies  []Policy
 	Limits    Limits
 }
 
@@ -81,6 +82,11 @@ func (c Config) Validate() error {
 	}
 	if d := c.FailBack; d != 0 && (d < MinFailBack || d > MaxFailBack) {
 		errs = append(errs, fmt.Errorf("fail-back time %v is not between %v and %v", d, MinFailBack, MaxFailBack))
+	}
+	for _, p := range c.Policies {
+		if err := p.validate(); err != nil {
+			errs = append(errs, err)
+		}
 	}
 	for _, f := range c.Limits.fields() {
 		if *f.value < 0 {

@@ -7,6 +7,7 @@ package engine
 import (
 	"fmt"
 	"math/rand/v2"
+	"net/netip"
 	"time"
 
 	"shim6/daemon/reap"
@@ -22,7 +23,8 @@ type Engine struct {
 	limits     *limiter
 	validators *shim6.Validators
 	own        *shim6.Announcements
-	candidates []reap.Candidate // local ones of the last context, which the next one most often shares
+	candidates []reap.Candidate     // local ones of the last context, which the next one most often shares
+	costs      map[netip.Addr]uint8 // of local locators
 
 	lastID    uint64
 	verifying map[uint64]*verification
@@ -97,6 +99,16 @@ func (e *Engine) Handle(now time.Time, ev Event) []Action {
 		if c := e.established(ev.Tag, "probe"); c != nil {
 			e.reapDo(now, c, c.reap.Explore(now, "asked for", true))
 		}
+	case PreferPairs:
+		if c := e.established(ev.Tag, "prefer"); c != nil {
+			e.onPrefer(now, c, ev)
+		}
+	case SwitchPath:
+		if c := e.established(ev.Tag, "switch"); c != nil {
+			e.reapDo(now, c, c.reap.Switch(now, reap.Pair(ev.Pair)))
+		}
+	case Configure:
+		e.onConfigure(now, ev)
 	case Fork:
 		if c := e.established(ev.Tag, "fork"); c != nil {
 			e.onFork(now, c, ev)
@@ -182,7 +194,11 @@ func (e *Engine) apply(now time.Time, c *context, acts []shim6.Action) {
 		case shim6.Notify:
 			e.notify(now, c, a)
 		case shim6.Send:
-			if e.send(a.Pair, a.Message) && c.State() == shim6.StateEstablished {
+			if !e.send(a.Pair, a.Message) {
+				continue
+			}
+			e.do(MessageSent{ULIDs: c.ULIDs, TagLocal: c.TagLocal, Pair: a.Pair, Type: a.Message.Type()})
+			if c.State() == shim6.StateEstablished {
 				e.reapDo(now, c, c.reap.ControlSent())
 			}
 		}
@@ -259,6 +275,11 @@ func (e *Engine) send(pair LocatorPair, m wire.Message) bool {
 	e.counters.Sent[m.Type()]++
 	e.do(SendPacket{Src: pair.Local, Dst: pair.Peer, Payload: b})
 	return true
+}
+
+// took tells that a context took a message.
+func (e *Engine) took(c *context, p PacketIn, t wire.MessageType) {
+	e.do(MessageReceived{ULIDs: c.ULIDs, TagLocal: c.TagLocal, Pair: pairOf(p), Type: t})
 }
 
 // refuse tells that an event came to nothing.

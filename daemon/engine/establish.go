@@ -22,6 +22,8 @@ func (e *Engine) onTrigger(now time.Time, ev Trigger) {
 		e.refuse(ReasonNotLocal, fmt.Sprintf("trigger for %v", u.Local))
 	case e.own.Has(u.Peer):
 		e.refuse(ReasonSelf, fmt.Sprintf("trigger for peer %v", u.Peer))
+	case e.policy(u.Peer).Refuse || e.policy(u.Peer).NoTrigger:
+		e.refuse(ReasonPolicy, fmt.Sprintf("trigger for peer %v", u.Peer))
 	case c != nil && c.State().Alive():
 		e.refuse(ReasonContextExists, fmt.Sprintf("trigger for peer %v", u.Peer))
 	case c != nil:
@@ -29,7 +31,7 @@ func (e *Engine) onTrigger(now time.Time, ev Trigger) {
 	case !e.hasRoom():
 		e.refuse(ReasonContextsFull, "trigger")
 	default:
-		c := e.newContext(now, contextKey{ulids: u}, e.cfg.SendTimeout)
+		c := e.newContext(now, contextKey{ulids: u}, 0)
 		e.apply(now, c, c.Initiate(now, LocatorPair(u), e.newTag(), e.newNonce()))
 	}
 }
@@ -48,10 +50,15 @@ func (e *Engine) makeRoom(now time.Time) {
 	}
 }
 
+// newContext makes a context; a Send Timeout of zero stands for the one that is configured for the peer.
 func (e *Engine) newContext(now time.Time, k contextKey, sendTimeout time.Duration) *context {
 	e.makeRoom(now)
+	configured, teardown := e.timeouts(k.ulids.Peer)
+	if sendTimeout == 0 {
+		sendTimeout = configured
+	}
 	c := &context{
-		Context: shim6.New(e.params(k, sendTimeout)), sendTimeout: sendTimeout, teardown: e.cfg.Teardown,
+		Context: shim6.New(e.params(k, sendTimeout)), sendTimeout: sendTimeout, teardown: teardown,
 	}
 	c.home = (*LocatorPair)(&c.ULIDs)
 	e.table.add(c)
@@ -81,6 +88,8 @@ func (e *Engine) identify(p PacketIn, tag wire.ContextTag, o *wire.Options) (k c
 		e.drop(p, ReasonNotLocal, "")
 	case e.own.Has(k.ulids.Peer):
 		e.drop(p, ReasonSelf, "ULID of the peer is a local locator")
+	case e.policy(k.ulids.Peer).Refuse && e.table.find(k) == nil:
+		e.drop(p, ReasonPolicy, "")
 	default:
 		return k, true
 	}
@@ -136,6 +145,7 @@ func (e *Engine) onR1(now time.Time, p PacketIn, m *wire.R1) {
 	if own == nil {
 		return
 	}
+	e.took(c, p, m.Type())
 	acts, err := c.R1(now, pairOf(p), m, own)
 	if err != nil {
 		e.drop(p, ReasonTooLong, err.Error())
@@ -220,12 +230,13 @@ func (e *Engine) accept(now time.Time, p PacketIn, k contextKey, r shim6.Request
 		e.drop(p, ReasonContextsFull, r.Why)
 		return
 	case c == nil:
-		c = e.newContext(now, k, e.cfg.SendTimeout)
+		c = e.newContext(now, k, 0)
 	}
 	fresh := !c.State().Alive()
 	if fresh {
 		c.TagLocal = e.newTag()
 	}
+	e.took(c, p, r.Type())
 	e.endConfusion(now, c, r.Tag, r.Offer)
 	e.apply(now, c, c.Accept(now, r, own))
 	if fresh && r.Bis {
@@ -261,6 +272,7 @@ func (e *Engine) complete(now time.Time, p PacketIn, c *context, m *wire.R2, off
 		e.drop(p, ReasonNotALocator, "R2")
 		return
 	}
+	e.took(c, p, m.Type())
 	e.endConfusion(now, c, m.ResponderTag, offer)
 	e.apply(now, c, c.R2(now, m, offer))
 }

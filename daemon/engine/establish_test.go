@@ -21,10 +21,11 @@ func TestExchange(t *testing.T) {
 	b.take()
 	a.trigger(b)
 	w.settle()
-	if got, want := kinds(a.acts), "StateChanged SendPacket StateChanged SendPacket Verify StateChanged ProgramContext SetReap"; got != want {
+	if got, want := kinds(a.acts), "StateChanged SendPacket MessageSent MessageReceived StateChanged SendPacket MessageSent Verify "+
+		"MessageReceived StateChanged ProgramContext SetReap"; got != want {
 		t.Errorf("initiator: %s\nwant %s", got, want)
 	}
-	if got, want := kinds(b.acts), "SendPacket Verify StateChanged ProgramContext SetReap SendPacket SetReap"; got != want {
+	if got, want := kinds(b.acts), "SendPacket Verify MessageReceived StateChanged ProgramContext SetReap SendPacket MessageSent SetReap"; got != want {
 		t.Errorf("responder: %s\nwant %s", got, want)
 	}
 	agree(t, a, b)

@@ -78,6 +78,8 @@ type LocalLocator struct {
 	KeyID string
 	// Preference is what peers are told. A broken locator is no source.
 	Preference
+	// Cost orders what is sent among locators of the same priority, the lowest first. Peers are not told.
+	Cost uint8
 }
 
 // SignDone answers a Sign action. Err is nil or says why there is no signature.
@@ -111,6 +113,25 @@ type SetTimeouts struct {
 // ProbeContext is an operator's wish to explore now.
 type ProbeContext struct {
 	Tag wire.ContextTag
+}
+
+// PreferPairs is the wish of an operator, or of a program that knows the network, that the pairs of a context be used in this
+// order, before all preferences; those that are not named come last, and no pairs end it.
+type PreferPairs struct {
+	Tag   wire.ContextTag
+	Pairs []LocatorPair
+}
+
+// SwitchPath is an operator's wish that payload go to a pair now, and by preference from now on. A SwitchFailed or a PathChanged
+// answers, unless the pair is the current one.
+type SwitchPath struct {
+	Tag  wire.ContextTag
+	Pair LocatorPair
+}
+
+// Configure is another configuration; its seed is ignored.
+type Configure struct {
+	Config Config
 }
 
 // A Hint is a sign, not a proof, that what is sent on a pair of locators is lost; a Peer that is not valid stands for any
@@ -157,6 +178,9 @@ func (VerifyDone) event()         {}
 func (DeleteContext) event()      {}
 func (SetTimeouts) event()        {}
 func (ProbeContext) event()       {}
+func (PreferPairs) event()        {}
+func (SwitchPath) event()         {}
+func (Configure) event()          {}
 func (Hint) event()               {}
 func (ContextIdle) event()        {}
 func (AdoptContext) event()       {}

@@ -45,6 +45,7 @@ const fuzzContexts = 12
 type fuzzer struct {
 	t   *testing.T
 	b   []byte
+	cfg engine.Config
 	e   *engine.Engine
 	now time.Time
 
@@ -78,14 +79,15 @@ type (
 )
 
 func newFuzz(t *testing.T, b []byte) *fuzzer {
-	e, err := engine.New(engine.Config{Seed: [32]byte{1}, SendTimeout: 3 * time.Second, FailBack: 5 * time.Second, Multipath: true, Limits: engine.Limits{
+	cfg := engine.Config{Seed: [32]byte{1}, SendTimeout: 3 * time.Second, FailBack: 5 * time.Second, Multipath: true, Limits: engine.Limits{
 		Contexts: fuzzContexts, Verifying: 4, Waiting: 4,
-	}})
+	}}
+	e, err := engine.New(cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
 	z := &fuzzer{
-		t: t, b: b, e: e, now: start,
+		t: t, b: b, cfg: cfg, e: e, now: start,
 		nonce: map[nonceKey]bool{}, mine: map[uint32]bool{}, verifies: map[uint64]engine.Verify{}, signs: map[uint64]bool{},
 		verified: map[[2]netip.Addr]bool{}, ulids: map[netip.Addr]bool{}, proved: map[netip.Addr]bool{},
 		epochs: map[wire.ContextTag]uint32{}, used: map[epochKey]bool{},
@@ -108,7 +110,7 @@ func (z *fuzzer) step() {
 	if z.chance(8) {
 		epoch--
 	}
-	switch z.below(31) {
+	switch z.below(33) {
 	case 0:
 		z.handle(engine.Trigger{ULIDs: engine.ULIDPair{Local: z.local(), Peer: z.peer()}}, nil)
 	case 1:
@@ -183,7 +185,16 @@ func (z *fuzzer) step() {
 		z.handle(engine.Fork{
 			Tag: tag, Pair: engine.LocatorPair{Local: z.local(), Peer: z.peer()}, SendTimeout: time.Duration(z.byte()) * 100 * time.Millisecond,
 		}, nil)
-	case 22, 23:
+	case 22:
+		pair := engine.LocatorPair{Local: z.local(), Peer: z.peer()}
+		if z.chance(2) {
+			z.handle(engine.SwitchPath{Tag: tag, Pair: pair}, nil)
+		} else {
+			z.handle(engine.PreferPairs{Tag: tag, Pairs: []engine.LocatorPair{pair, {Local: z.local(), Peer: z.peer()}}[:z.below(3)]}, nil)
+		}
+	case 23:
+		z.handle(engine.Configure{Config: z.config()}, nil)
+	case 24, 25:
 		p, m := z.packet()
 		z.handle(p, m)
 	default:

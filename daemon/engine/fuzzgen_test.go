@@ -4,6 +4,7 @@ package engine_test
 
 import (
 	"net/netip"
+	"time"
 
 	"shim6/daemon/engine"
 	"shim6/daemon/wire"
@@ -53,6 +54,21 @@ func (z *fuzzer) locators(mask int) engine.LocalLocators {
 		ev.Locators = append(ev.Locators, l)
 	}
 	return ev
+}
+
+// config gives a configuration with few contexts, and policies for some peers.
+func (z *fuzzer) config() engine.Config {
+	cfg := z.cfg
+	cfg.FailBack = time.Duration(z.below(3)) * 10 * time.Second
+	cfg.Multipath = z.chance(2)
+	for range z.below(3) {
+		cfg.Policies = append(cfg.Policies, engine.Policy{
+			Prefix: netip.PrefixFrom(z.peer(), 128-z.below(20)).Masked(), Refuse: z.chance(4), NoTrigger: z.chance(4),
+			SendTimeout: time.Duration(z.below(3)) * time.Second,
+			Locators:    []engine.LocalPolicy{{Prefix: netip.PrefixFrom(z.local(), 128), Priority: z.byte(), Cost: z.byte()}},
+		})
+	}
+	return cfg
 }
 
 func (z *fuzzer) options(o *wire.Options) {

@@ -57,6 +57,7 @@ func (e *Engine) notify(now time.Time, c *context, a shim6.Notify) {
 	pair := pairs[a.Retries%len(pairs)]
 	c.noticed = &pair
 	if e.send(pair, a.Request) {
+		e.do(MessageSent{ULIDs: c.ULIDs, TagLocal: c.TagLocal, Pair: pair, Type: a.Request.Type()})
 		e.reapDo(now, c, c.reap.ControlSent())
 	}
 }
@@ -102,6 +103,7 @@ func (e *Engine) onUpdateAck(now time.Time, p PacketIn, c *context, m *wire.Upda
 		e.drop(p, ReasonNotAsked, "")
 		return
 	}
+	e.took(c, p, m.Type())
 	e.apply(now, c, acts)
 }
 

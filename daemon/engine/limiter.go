@@ -36,12 +36,18 @@ type limiter struct {
 }
 
 func newLimiter(rng *rand.Rand, l Limits) *limiter {
-	m := &limiter{rates: [limitKinds]int{
-		limitR1: l.R1Rate, limitVerify: l.VerifyRate, limitRecovery: l.RecoveryRate, limitError: l.ErrorRate,
-	}}
+	m := &limiter{}
+	m.set(l)
 	binary.BigEndian.PutUint64(m.key[:], rng.Uint64())
 	binary.BigEndian.PutUint64(m.key[8:], rng.Uint64())
 	return m
+}
+
+// set changes the rates.
+func (m *limiter) set(l Limits) {
+	m.rates = [limitKinds]int{
+		limitR1: l.R1Rate, limitVerify: l.VerifyRate, limitRecovery: l.RecoveryRate, limitError: l.ErrorRate,
+	}
 }
 
 // allow takes one from the bucket of src. A bucket is kept as the time at which it is full again.

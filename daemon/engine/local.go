@@ -4,6 +4,7 @@ package engine
 
 import (
 	"fmt"
+	"net/netip"
 	"slices"
 	"time"
 
@@ -69,6 +70,7 @@ func (e *Engine) onSignDone(now time.Time, ev SignDone) {
 // at once (RFC 5534 section 3.1).
 func (e *Engine) onLocalLocators(now time.Time, ev LocalLocators) {
 	var own []shim6.LocalLocator
+	costs := map[netip.Addr]uint8{}
 	for _, l := range ev.Locators {
 		known := slices.ContainsFunc(own, func(o shim6.LocalLocator) bool { return o.Addr == l.Addr })
 		switch {
@@ -77,9 +79,13 @@ func (e *Engine) onLocalLocators(now time.Time, ev LocalLocators) {
 		case !known && len(own) == shim6.MaxLocators:
 			e.refuse(ReasonOwnLocator, fmt.Sprintf("%v is one too many", l.Addr))
 		case !known:
-			own = append(own, shim6.LocalLocator(l))
+			own = append(own, shim6.LocalLocator{Addr: l.Addr, PDS: l.PDS, KeyID: l.KeyID, Preference: l.Preference})
+			if l.Cost != 0 {
+				costs[l.Addr] = l.Cost
+			}
 		}
 	}
+	e.costs = costs
 	e.sign(e.own.Update(own, e.table.ulids()))
 	e.wake(now, func(*shim6.Signature) bool { return true })
 	for _, c := range e.table.all() {

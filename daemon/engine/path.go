@@ -39,6 +39,8 @@ func (e *Engine) reapDo(now time.Time, c *context, acts []reap.Action) {
 			}
 			e.do(PathChanged{ULIDs: c.ULIDs, TagLocal: c.TagLocal, From: LocatorPair(a.From), To: LocatorPair(a.To)})
 			moved = true
+		case reap.MoveFailed:
+			e.do(SwitchFailed{ULIDs: c.ULIDs, TagLocal: c.TagLocal, To: LocatorPair(a.To), Why: a.Why})
 		case reap.PathsChanged:
 			e.program(c)
 		case reap.Answered:
@@ -58,8 +60,7 @@ func (e *Engine) reapDo(now time.Time, c *context, acts []reap.Action) {
 func (e *Engine) setCandidates(now time.Time, c *context) {
 	var local, peer []reap.Candidate
 	for _, a := range e.working(c.Sources()) {
-		p := e.own.Preference(a)
-		local = append(local, reap.Candidate{Addr: a, Priority: p.Priority, Weight: p.Weight})
+		local = append(local, e.localCandidate(c, a))
 	}
 	if slices.Equal(local, e.candidates) {
 		local = e.candidates
@@ -71,7 +72,7 @@ func (e *Engine) setCandidates(now time.Time, c *context) {
 		}
 	}
 	e.reapDo(now, c, c.reap.SetWatch(now, reap.WatchPlan{
-		Home: (*reap.Pair)(c.home), FailBack: e.cfg.FailBack, Timeout: max(c.sendTimeout, c.told, c.keepaliveTimeout()),
+		Home: (*reap.Pair)(c.home), FailBack: e.failBack(c), Timeout: max(c.sendTimeout, c.told, c.keepaliveTimeout()),
 		Multipath: e.cfg.Multipath,
 	}))
 	e.reapDo(now, c, c.reap.SetCandidates(now, local, peer))

@@ -48,6 +48,8 @@ const (
 	ReasonBadTimeout    Reason = "bad-timeout"    // asked for, and out of range
 	ReasonBadFork       Reason = "bad-fork"       // a fork on a pair that the context cannot use
 	ReasonNotAsked      Reason = "not-asked"      // acknowledgement of a request that was not made
+	ReasonPolicy        Reason = "policy"         // the configuration wants no context with that peer
+	ReasonBadConfig     Reason = "bad-config"     // another configuration that cannot be one
 	ReasonOvertaken     Reason = "overtaken"      // verified after a later Update Request was taken
 )
 
@@ -59,8 +61,7 @@ func Reasons() []Reason {
 		ReasonVerifyFull, ReasonVerifyRate, ReasonR1Rate, ReasonRecoveryRate, ReasonErrorRate, ReasonContextsFull,
 		ReasonWaitingFull, ReasonTooLong, ReasonStaleEvent, ReasonBadReport, ReasonProbeRate, ReasonErrorMsg, ReasonICMP,
 		ReasonUnknownID, ReasonSignFailed, ReasonOwnParameters, ReasonOwnLocator, ReasonBadSnapshot, ReasonNotAsked, ReasonBadTimeout,
-		ReasonBadFork,
-		ReasonOvertaken,
+		ReasonBadFork, ReasonPolicy, ReasonBadConfig, ReasonOvertaken,
 	}
 	for _, r := range wire.AllReasons {
 		rs = append(rs, Reason(r))

@@ -63,6 +63,7 @@ func (e *Engine) onR1bis(now time.Time, p PacketIn, m *wire.R1bis) {
 		if own == nil {
 			return
 		}
+		e.took(c, p, m.Type())
 		acts, err := c.R1bis(now, pairOf(p), m, own, e.newNonce())
 		if err != nil {
 			e.drop(p, ReasonTooLong, err.Error())

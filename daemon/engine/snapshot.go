@@ -18,7 +18,12 @@ type Snapshot struct {
 	State             shim6.State
 	TagLocal, TagPeer wire.ContextTag
 	Current           LocatorPair
-	Paths             []LocatorPair `json:"-"` // that the kernel has, the current pair first
+	Paths             []LocatorPair      `json:"-"`          // that the kernel has, the current pair first
+	Ranking           []LocatorPair      `json:",omitempty"` // what PreferPairs or SwitchPath asked for
+	Measures          []reap.Measure     `json:"-"`
+	ReportsSent       []reap.SentReport  `json:"-"` // Probes of the last exploration, newest first
+	ReportsReceived   []wire.ProbeReport `json:"-"`
+	Retry             time.Time          `json:"-"` // when a failure is forgotten, zero in other states
 	LocatorsLocal     []LocatorInfo
 	LocatorsPeer      []LocatorInfo
 	GenerationLocal   uint32

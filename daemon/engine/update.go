@@ -21,6 +21,7 @@ func (e *Engine) onUpdateRequest(now time.Time, p PacketIn, c *context, m *wire.
 		return
 	}
 	c.updateTaken = c.updatesCome
+	e.took(c, p, m.Type())
 	e.apply(now, c, c.Update(pairOf(p), m, offer))
 }
 
@@ -33,6 +34,7 @@ func (e *Engine) update(now time.Time, c *context, v *verification) {
 		e.drop(v.packet, ReasonOvertaken, "")
 	default:
 		c.updateTaken = v.turn
+		e.took(c, v.packet, v.update.Type())
 		e.apply(now, c, c.Update(pairOf(v.packet), v.update, v.offer))
 	}
 }

@@ -43,6 +43,12 @@ type PathChanged struct {
 // PathsChanged tells that a path beside the current one came or went.
 type PathsChanged struct{}
 
+// MoveFailed tells that payload does not go to a pair as it was asked to.
+type MoveFailed struct {
+	To  Pair
+	Why string
+}
+
 // Answered tells that the peer got a probe of ours on a pair, so that Pair.Peer is there.
 type Answered struct {
 	Pair Pair
@@ -60,6 +66,7 @@ func (SetTimers) action()     {}
 func (StateChanged) action()  {}
 func (PathChanged) action()   {}
 func (PathsChanged) action()  {}
+func (MoveFailed) action()    {}
 func (Answered) action()      {}
 func (Refused) action()       {}
 

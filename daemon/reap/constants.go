@@ -34,6 +34,8 @@ const (
 	answerTime = 2 * time.Second
 	// maxWatches is how many pairs the kernel can use beside the current one.
 	maxWatches = 7
+	// maxMeasures bounds the pairs that are measured, and those that can be ranked.
+	maxMeasures = 64
 	// firstHold, mostHold and holdHalfLife are those of the damping.
 	firstHold    = 2 * time.Second
 	mostHold     = 5 * time.Minute

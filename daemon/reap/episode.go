@@ -12,13 +12,16 @@ type episode struct {
 	damping   damping
 	history   history
 	watches   watches
+	measures  measures
+	ranking   []Pair // before all preferences
+	move      move
 	ended     time.Time // of the last exploration
 	replies   time.Time // when the reply allowance is whole again
 }
 
 func (e *episode) blank() bool {
 	return e.exploration.blank() && e.suspicion.at.IsZero() && e.damping.last.IsZero() && len(e.history.out)+len(e.history.in) == 0 &&
-		e.watches.blank() && e.ended.IsZero() && e.replies.IsZero()
+		e.watches.blank() && len(e.measures.list)+len(e.ranking) == 0 && e.move.to == (Pair{}) && e.ended.IsZero() && e.replies.IsZero()
 }
 
 // wake makes the episode ready. In Operational there may be none before; in the other states the probe timer is in it.

@@ -38,6 +38,7 @@ func (m *Machine) explore(why string) {
 func (m *Machine) begin() {
 	m.exploration = exploration{queue: m.order()}
 	m.suspicion = suspicion{}
+	m.endMove("the current path failed")
 	m.watches.doubt()
 }
 
@@ -49,6 +50,7 @@ func (m *Machine) Expire(now time.Time) []Action {
 	}
 	m.expireSuspicion(now)
 	m.expireWatch(now)
+	m.expireMove(now)
 	return m.take()
 }
 
@@ -152,6 +154,7 @@ func (m *Machine) probe(now time.Time, pair Pair) {
 	}
 	r := wire.ProbeReport{Src: pair.Local, Dst: pair.Peer, Nonce: m.history.nonce(m.rng)}
 	m.history.sent(r)
+	m.measures.sent(now, pair, r.Nonce)
 	m.do(SendProbe{pair, &wire.Probe{
 		State:    uint8(m.state),
 		Sent:     m.history.sentReports(),

@@ -19,14 +19,17 @@ type Candidate struct {
 	Avoid    bool  // after all others
 	Priority uint8 // the lowest first
 	Weight   uint8 // how often it comes first among those of the same priority, in proportion
+	Cost     uint8 // of a local one: the lowest first among those of the same priority
 }
 
 // A rank says when a pair is to be probed: the fields in their order decide (RFC 5534 section 4.3).
 type rank struct {
 	avoid      bool
 	current    bool // it is why there is an exploration
+	place      int  // in the order that somebody asked for
 	unlike     bool // its addresses are of different labels
 	local      uint8
+	cost       uint8
 	peer       uint8
 	sharesWith bool // one address with the current pair: that may be what failed
 }
@@ -35,16 +38,21 @@ func (r rank) compare(s rank) int {
 	return cmp.Or(
 		compareBool(r.avoid, s.avoid),
 		compareBool(r.current, s.current),
+		cmp.Compare(r.place, s.place),
 		compareBool(r.unlike, s.unlike),
 		cmp.Compare(r.local, s.local),
+		cmp.Compare(r.cost, s.cost),
 		cmp.Compare(r.peer, s.peer),
 		compareBool(r.sharesWith, s.sharesWith),
 	)
 }
 
-// policy ranks a pair by what is always so: locator preferences and labels.
-func policy(l, p Candidate) rank {
-	return rank{avoid: l.Avoid || p.Avoid, unlike: label(l.Addr) != label(p.Addr), local: l.Priority, peer: p.Priority}
+// policy ranks a pair by what is always so: the order that was asked for, locator preferences, costs and labels.
+func (m *Machine) policy(l, p Candidate) rank {
+	return rank{
+		avoid: l.Avoid || p.Avoid, place: m.place(Pair{l.Addr, p.Addr}), unlike: label(l.Addr) != label(p.Addr),
+		local: l.Priority, cost: l.Cost, peer: p.Priority,
+	}
 }
 
 // labels are those of the default policy table that a locator can have (RFC 6724 section 2.1). Locators are of global scope, so
@@ -92,7 +100,7 @@ func (m *Machine) order() []Pair {
 	var all []ranked
 	for _, l := range m.local {
 		for _, p := range m.peer {
-			r := policy(l, p)
+			r := m.policy(l, p)
 			same := [2]bool{l.Addr == m.current.Local, p.Addr == m.current.Peer}
 			r.current, r.sharesWith = same[0] && same[1], same[0] != same[1]
 			all = append(all, ranked{Pair{l.Addr, p.Addr}, r, int(l.Weight) + int(p.Weight)})

@@ -70,7 +70,7 @@ func (m *Machine) Deadline() time.Time {
 	if m.episode == nil {
 		return first
 	}
-	for _, t := range [...]time.Time{m.retransmit, m.suspicion.at, m.watches.due, m.watches.check} {
+	for _, t := range [...]time.Time{m.retransmit, m.suspicion.at, m.watches.due, m.watches.check, m.move.due} {
 		if !t.IsZero() && (first.IsZero() || t.Before(first)) {
 			first = t
 		}
@@ -176,6 +176,12 @@ func (m *Machine) examine(now time.Time, why string, currentFirst bool) {
 func (m *Machine) SetCandidates(now time.Time, local, peer []Candidate) []Action {
 	before := m.pairSet()
 	m.local, m.peer = local, peer
+	if m.episode != nil {
+		m.measures.keep(m.candidate)
+		if !m.candidate(m.move.to) {
+			m.endMove("it is no pair of usable locators any more")
+		}
+	}
 	if m.state != Operational {
 		m.wake()
 		if m.recount(before) {
@@ -192,6 +198,7 @@ func (m *Machine) Reset(current Pair, why string) []Action {
 	m.wake()
 	m.history = history{}
 	m.exploration, m.suspicion = exploration{}, suspicion{}
+	m.endMove(why)
 	m.watches.list = nil
 	m.watches.doubt()
 	if m.state != Operational {
@@ -236,8 +243,10 @@ func (m *Machine) Probe(now time.Time, pair Pair, p *wire.Probe) []Action {
 		m.history = history{}
 	}
 	m.history.received(p.Sent[0])
+	m.measures.reported(now, p.Received)
 	m.early = false
 	if m.state == Operational {
+		m.moveAnswered(p.Received)
 		m.watchAnswered(now, p.Received)
 	}
 	why := "probe " + from.String() + " received"

@@ -97,7 +97,7 @@ func (m *Machine) preferred() Pair {
 	var bestRank, currentRank rank
 	for _, l := range m.local {
 		for _, p := range m.peer {
-			pair, r := Pair{l.Addr, p.Addr}, policy(l, p)
+			pair, r := Pair{l.Addr, p.Addr}, m.policy(l, p)
 			if pair == m.current {
 				currentRank = r
 			}
@@ -143,7 +143,7 @@ func (m *Machine) others() []Pair {
 	for _, l := range m.local {
 		for _, p := range m.peer {
 			if pair := (Pair{l.Addr, p.Addr}); pair != m.current {
-				all = append(all, ranked{Pair: pair, rank: policy(l, p)})
+				all = append(all, ranked{Pair: pair, rank: m.policy(l, p)})
 			}
 		}
 	}
@@ -220,12 +220,19 @@ func (m *Machine) expireWatch(now time.Time) {
 	w.due, w.check = now.Add(m.jittered(gap)), now.Add(answerTime)
 	for i := range w.list {
 		x := &w.list[i]
-		x.nonce, x.waits = m.history.nonce(m.rng), true
-		m.do(SendProbe{x.pair, &wire.Probe{
-			State: uint8(InboundOk),
-			Sent:  []wire.ProbeReport{{Src: x.pair.Local, Dst: x.pair.Peer, Nonce: x.nonce}},
-		}})
+		x.nonce, x.waits = m.watchProbe(now, x.pair), true
 	}
+}
+
+// watchProbe sends a Probe that says InboundOk, and gives its nonce.
+func (m *Machine) watchProbe(now time.Time, pair Pair) uint32 {
+	nonce := m.history.nonce(m.rng)
+	m.measures.sent(now, pair, nonce)
+	m.do(SendProbe{pair, &wire.Probe{
+		State: uint8(InboundOk),
+		Sent:  []wire.ProbeReport{{Src: pair.Local, Dst: pair.Peer, Nonce: nonce}},
+	}})
+	return nonce
 }
 
 func (m *Machine) missAnswers() {

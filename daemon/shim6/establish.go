@@ -81,6 +81,14 @@ type Request struct {
 	Why       string
 }
 
+// Type gives the type of the message.
+func (r Request) Type() wire.MessageType {
+	if r.Bis {
+		return wire.TypeI2bis
+	}
+	return wire.TypeI2
+}
+
 // Accept takes over what a Request says and answers it with an R2 (RFC 5533 sections 7.13 and 7.20). TagLocal must be set.
 func (c *Context) Accept(now time.Time, r Request, own *Announcement) []Action {
 	c.learn(r.Tag, r.Offer)

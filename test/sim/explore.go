@@ -191,7 +191,7 @@ func (x *explorer) ends() (string, string) {
 func (x *explorer) step() {
 	h := pick(x, x.hosts)
 	y, z := x.ends()
-	switch x.rng.IntN(38) {
+	switch x.rng.IntN(39) {
 	case 0, 1:
 		x.line("cut %s %s", y, z)
 	case 2, 3:
@@ -255,6 +255,8 @@ func (x *explorer) step() {
 		x.line("trigger %s %s", from, to)
 	case 31:
 		x.line("key %s %s", h, pick(x, []string{"gone", "gone", "back"}))
+	case 38:
+		x.line("switch %s>%s", y, z)
 	case 32, 33:
 		x.line("hint %s>%s", y, pick(x, []string{"", z}))
 	case 34: // a path that may not work, or may

@@ -242,6 +242,8 @@ func (h *Host) traceAction(a engine.Action) {
 		w.tracef("%s REAP with %s: %v to %v (%s)", h.Name, w.Name(a.ULIDs.Peer), a.From, a.To, a.Why)
 	case engine.PathChanged:
 		w.tracef("%s path to %s: %s to %s", h.Name, w.Name(a.ULIDs.Peer), w.pair(a.From), w.pair(a.To))
+	case engine.SwitchFailed:
+		w.tracef("%s does not switch to %s (%s)", h.Name, w.pair(a.To), a.Why)
 	case engine.Dropped:
 		if !a.Src.IsValid() {
 			w.tracef("%s refuses (%v)", h.Name, a.Reason)

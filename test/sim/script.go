@@ -36,6 +36,7 @@ import (
 //	trigger END END           ask for a context; an END is a ULID, or a host, which stands for its first address
 //	probe HOST                ask for a probe of every context
 //	hint X>Y / hint X>        tell the host of X that a pair of locators, or all pairs with X, may not work
+//	switch X>Y                have payload of X's host to Y's go on a locator pair
 //	fork X>Y                  fork the contexts of X's host, on a locator pair
 //	ends ADDR D               an address that is not there stays valid for so long
 //	forget HOST               delete every context
@@ -185,6 +186,15 @@ func (r *runner) do(cmd string, args []string) error {
 	case "hint":
 		if h, pair := a.pair(); a.err == nil {
 			h.Handle(engine.Hint{Pair: pair, Why: "asked for"})
+		}
+	case "switch":
+		if h, pair := a.pair(); a.err == nil {
+			a.args = []string{h.Name}
+			a.contexts(func(h *Host, s engine.Snapshot) {
+				if r.w.owner[s.ULIDs.Peer] == r.w.owner[pair.Peer] {
+					h.Handle(engine.SwitchPath{Tag: s.TagLocal, Pair: pair})
+				}
+			})
 		}
 	case "fork":
 		if h, pair := a.pair(); a.err == nil {
