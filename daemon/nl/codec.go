@@ -4,6 +4,7 @@ package nl
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"math"
 	"net/netip"
@@ -79,6 +80,7 @@ type message struct {
 	addr     [attrCount]netip.Addr
 	str      string // attrHeuristic
 	paths    []Path
+	carried  []PathCounters
 	locators []netip.Addr
 	names    []string // attrHeuristics
 	stats    Stats
@@ -179,12 +181,18 @@ func (m *message) marshalNested(a int, ne *netlink.AttributeEncoder) error {
 		if len(m.paths) > MaxPaths {
 			return fmt.Errorf("%d paths, at most %d", len(m.paths), MaxPaths)
 		}
-		for _, p := range m.paths {
+		for i, p := range m.paths {
 			ne.Nested(attrPath, func(pe *netlink.AttributeEncoder) error {
-				if err := putAddr(pe, pathAttrLocal, p.Local); err != nil {
+				if err := errors.Join(putAddr(pe, pathAttrLocal, p.Local), putAddr(pe, pathAttrPeer, p.Peer)); err != nil {
 					return err
 				}
-				return putAddr(pe, pathAttrPeer, p.Peer)
+				if i < len(m.carried) { // only the kernel tells
+					pe.Uint64(pathAttrTxPackets, m.carried[i].TxPackets)
+					pe.Uint64(pathAttrTxBytes, m.carried[i].TxBytes)
+					pe.Uint64(pathAttrRxPackets, m.carried[i].RxPackets)
+					pe.Uint64(pathAttrRxBytes, m.carried[i].RxBytes)
+				}
+				return nil
 			})
 		}
 	case attrLocatorsLocal:
@@ -284,10 +292,13 @@ func (m *message) unmarshalOne(a int, v []byte) (err error) {
 func (m *message) unmarshalNested(a int, b []byte) (err error) {
 	switch a {
 	case attrPaths:
-		m.paths = nil
+		m.paths, m.carried = nil, nil
 		return list(b, attrPath, MaxPaths, func(v []byte) error {
-			p, err := path(v)
+			p, carried, err := path(v)
 			m.paths = append(m.paths, p)
+			if carried != nil {
+				m.carried = append(m.carried, *carried)
+			}
 			return err
 		})
 	case attrLocatorsLocal:
@@ -356,8 +367,18 @@ func list(b []byte, elem uint16, most int, fn func(v []byte) error) error {
 	})
 }
 
-func path(b []byte) (p Path, err error) {
+// path reads a path and, where they are told, its counters.
+func path(b []byte) (p Path, carried *PathCounters, err error) {
+	var c PathCounters
+	counters := map[uint16]*uint64{
+		pathAttrTxPackets: &c.TxPackets, pathAttrTxBytes: &c.TxBytes, pathAttrRxPackets: &c.RxPackets, pathAttrRxBytes: &c.RxBytes,
+	}
 	err = each(b, func(t uint16, v []byte) (err error) {
+		if to := counters[t]; to != nil {
+			carried = &c
+			*to, err = number(v, 8)
+			return err
+		}
 		switch t {
 		case pathAttrLocal:
 			p.Local, err = address(v)
@@ -369,7 +390,7 @@ func path(b []byte) (p Path, err error) {
 	if err == nil && (!p.Local.IsValid() || !p.Peer.IsValid()) {
 		err = fmt.Errorf("a path lacks an address")
 	}
-	return p, err
+	return p, carried, err
 }
 
 // number reads an integer of size octets in host order; a flag has none and reads as 1.

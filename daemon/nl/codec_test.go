@@ -44,6 +44,7 @@ func full() *message {
 	m.str = "default"
 	m.names = []string{"none", "default", "eui64"}
 	m.paths = []Path{{ulidA, ulidB}, {locA, locB}}
+	m.carried = []PathCounters{{1, 2, 3, 4}, {5, 6, 7, math.MaxUint64}}
 	m.locators = []netip.Addr{ulidA, locA}
 	m.stats = Stats{StatTxRewritten: 1, StatEventsLost: math.MaxUint64}
 	m.stack = []Heuristic{

@@ -139,6 +139,8 @@ func TestContexts(t *testing.T) {
 	want.TxPackets, want.TxBytes, want.RxPackets, want.RxBytes = 1, 2, 3, 4
 	want.Idle = 1500 * time.Millisecond
 	answer := want.message()
+	want.Carried = []PathCounters{{1, 2, 3, 4}, {5, 6, 7, 8}}
+	answer.carried = want.Carried
 	for a, v := range map[int]uint64{
 		attrReapState: 1, attrReapEpoch: 12, attrTxPackets: 1, attrTxBytes: 2, attrRxPackets: 3, attrRxBytes: 4, attrIdleMS: 1500,
 	} {

@@ -12,6 +12,11 @@ type Path struct {
 	Local, Peer netip.Addr
 }
 
+// PathCounters count what was rewritten to and from a path.
+type PathCounters struct {
+	TxPackets, TxBytes, RxPackets, RxBytes uint64
+}
+
 // A Context is a ULID-pair context as the kernel holds it. The fields after KeepaliveInterval are only read.
 type Context struct {
 	ULIDLocal, ULIDPeer netip.Addr
@@ -23,6 +28,7 @@ type Context struct {
 	KeepaliveTimeout    time.Duration
 	KeepaliveInterval   time.Duration
 
+	Carried            []PathCounters // by the paths, in their order, where the kernel tells
 	ReapState          ReapState
 	ReapEpoch          uint32
 	TxPackets, TxBytes uint64 // payload only, octets of the IPv6 packet with ULIDs
@@ -85,7 +91,7 @@ func (m *message) context() (Context, error) {
 		ULIDLocal: m.addr[attrULIDLocal], ULIDPeer: m.addr[attrULIDPeer],
 		FII:      uint32(m.num[attrFII]),
 		TagLocal: m.num[attrTagLocal], TagPeer: m.num[attrTagPeer],
-		Paths: m.paths, LocatorsLocal: m.locators,
+		Paths: m.paths, Carried: m.carried, LocatorsLocal: m.locators,
 		SendTimeout:       millis(m.num[attrSendTimeoutMS]),
 		KeepaliveTimeout:  millis(m.num[attrKeepaliveTimeoutMS]),
 		KeepaliveInterval: millis(m.num[attrKeepaliveIntervalMS]),
