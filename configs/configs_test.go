@@ -52,6 +52,18 @@ func TestShippedConfigurationHasEveryKey(t *testing.T) {
 	}
 }
 
+// Those of entries are in the comments.
+func TestShippedConfigurationHasEveryEntryKey(t *testing.T) {
+	text := string(read(t, "shim6.yaml"))
+	for _, of := range []string{"peers", "preferences"} {
+		for _, key := range config.EntryKeys(of) {
+			if !regexp.MustCompile(`(?m)^#.*\b` + key + `\b`).MatchString(text) {
+				t.Errorf("key %s of an entry of %s is not in shim6.yaml", key, of)
+			}
+		}
+	}
+}
+
 func options(t *testing.T, name string) map[string]string {
 	t.Helper()
 	list, err := unit.DeserializeOptions(bytes.NewReader(read(t, name)))

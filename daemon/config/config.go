@@ -22,6 +22,7 @@ const maxSize = 1 << 20
 
 // A Config is a valid configuration.
 type Config struct {
+	Server      bool          // contexts are made when peers ask; other keys have other defaults
 	Keys        string        // directory with private keys and CGA Parameter Data Structures
 	Socket      string        // path of the control socket
 	SocketGroup string        // group that may use it; empty for the group of the process
@@ -36,6 +37,8 @@ type Config struct {
 	MarkMask    uint32 // bits of the packet mark that choose a path; zero for the current path alone
 	Interfaces  []string
 	Preferences []Preference
+	Peers       []Peer
+	Metrics     Metrics
 	Log         Log
 	Limits      Limits
 }
@@ -55,6 +58,11 @@ const (
 	GSOSegment GSO = "segment" // the kernel module
 	GSOWhole   GSO = "whole"   // the device
 )
+
+// Metrics says where the counters can be read in the format of Prometheus.
+type Metrics struct {
+	Listen string // the loopback address with a port; empty for nowhere
+}
 
 // A Log says what is logged and how.
 type Log struct {
@@ -92,6 +100,15 @@ func Default() *Config {
 	}
 }
 
+// serve changes the defaults to those of a host that many clients come to: they ask for contexts where they want them, so that
+// no flow is followed here, and contexts of clients that went are not kept for long (LinShim6's paper, figure 11).
+func (c *Config) serve() {
+	c.Server = true
+	c.Heuristic = "none"
+	c.Teardown = 2 * time.Minute
+	c.Limits.Contexts = 100000
+}
+
 // Load reads the file at the path. A file that does not exist counts as empty unless it must exist.
 func Load(file string, mustExist bool) (*Config, error) {
 	f, err := os.Open(file)
@@ -116,7 +133,12 @@ func Parse(r io.Reader, name string) (*Config, error) {
 	}
 	c := Default()
 	p := parser{name: name}
-	p.document(b, c.keys())
+	if root := p.document(b); root != nil {
+		if isServer(root) {
+			c.serve()
+		}
+		p.mapping(root, "", c.keys())
+	}
 	if len(p.errs) > 0 {
 		return nil, errors.Join(p.errs...)
 	}

@@ -44,8 +44,19 @@ gso: whole
 mark_mask: 0xff00
 interfaces: [eth0, "wlan*"]
 preferences:
-  2001:db8:a2::/48: {priority: 10, weight: 255, transient: true}
+  2001:db8:a2::/48: {priority: 10, weight: 255, cost: 3, transient: true}
   2001:db8:a2:5::/64: {}
+peers:
+  2001:db8:b1::/48: {protect: false}
+  2001:db8:b2::5:
+    trigger: at-once
+    send_timeout: 3s
+    teardown: 0s
+    fail_back: 0s
+    preferences:
+      2001:db8:a2::/48: {priority: 1, weight: 2, cost: 3}
+metrics:
+  listen: "[::1]:9556"
 log:
   level: debug
   format: json
@@ -61,14 +72,24 @@ limits:
 			Keys: "/srv/keys", Socket: "/run/x/y.sock", SocketGroup: "net", State: "/run/x/state.json",
 			SendTimeout: 12500 * time.Millisecond, FailBack: 90 * time.Second, Hints: Hints{ICMP: true}, Heuristic: "default+eui64", GSO: GSOWhole, MarkMask: 0xff00,
 			Preferences: []Preference{
-				{netip.MustParsePrefix("2001:db8:a2::/48"), 10, 255, true}, {Prefix: netip.MustParsePrefix("2001:db8:a2:5::/64")},
+				{netip.MustParsePrefix("2001:db8:a2::/48"), 10, 255, 3, true}, {Prefix: netip.MustParsePrefix("2001:db8:a2:5::/64")},
 			},
+			Peers: []Peer{
+				{Prefix: netip.MustParsePrefix("2001:db8:b1::/48"), Trigger: TriggerHeuristic},
+				{Prefix: netip.MustParsePrefix("2001:db8:b2::5/128"), Protect: true, Trigger: TriggerAtOnce, SendTimeout: new(3 * time.Second),
+					Teardown: new(time.Duration(0)), FailBack: new(time.Duration(0)),
+					Preferences: []Preference{{Prefix: netip.MustParsePrefix("2001:db8:a2::/48"), Priority: 1, Weight: 2, Cost: 3}}},
+			},
+			Metrics:    Metrics{"[::1]:9556"},
 			Interfaces: []string{"eth0", "wlan*"}, Log: Log{"debug", "json"}, Limits: Limits{7, 8, 9, 10, 11, 12, 1000000},
 		}},
 		"bounds of the Send Timeout, least": {"send_timeout: 100ms", with(func(c *Config) { c.SendTimeout = 100 * time.Millisecond })},
 		"bounds of the Send Timeout, most":  {"send_timeout: 1h", with(func(c *Config) { c.SendTimeout = time.Hour })},
 		"no fail-back":                      {"fail_back: 0s", with(func(c *Config) { c.FailBack = 0 })},
 		"part of a mapping":                 {"log: {format: json}", with(func(c *Config) { c.Log.Format = "json" })},
+		"server":                            {"server: true", with((*Config).serve)},
+		"server with its own timeout":       {"teardown: 5m\nserver: true", with(func(c *Config) { c.serve(); c.Teardown = 5 * time.Minute })},
+		"no server":                         {"server: false", Default()},
 		"no interfaces":                     {"interfaces: []", Default()},
 		"decimal mask":                      {"mark_mask: 4294967295", with(func(c *Config) { c.MarkMask = 0xffffffff })},
 	} {
@@ -117,13 +138,24 @@ func TestParseErrors(t *testing.T) {
 		"heuristic with a space": {"heuristic: a b", `f.yaml:1: heuristic: "a b" is not the name of a heuristic: 1 to 127 printable characters`},
 		"bad pattern":            {"interfaces: ['eth[']", `f.yaml:1: interfaces: "eth[" is not an interface name or pattern`},
 		"empty pattern":          {"interfaces: ['']", `f.yaml:1: interfaces: "" is not an interface name or pattern`},
-		"preferences as a list":  {"preferences: [a]", `f.yaml:1: preferences: prefixes such as 2001:db8:a1::/48: {priority: 10} are needed, not a list`},
+		"preferences as a list":  {"preferences: [a]", `f.yaml:1: preferences: entries such as 2001:db8:a1::/48: {priority: 10} are needed, not a list`},
 		"preference of an IPv4":  {"preferences: {192.0.2.0/24: {}}", `f.yaml:1: preferences: "192.0.2.0/24" is not an IPv6 prefix such as 2001:db8:a1::/48`},
 		"prefix with host bits":  {"preferences: {'2001:db8::1/64': {}}", `f.yaml:1: preferences: "2001:db8::1/64" is not an IPv6 prefix such as 2001:db8:a1::/48`},
 		"prefix given twice":     {"preferences: {'2001:db8::/64': {}, '2001:db8:0::/64': {}}", `f.yaml:1: preferences: 2001:db8::/64 is given twice`},
-		"priority too large":     {"preferences: {'2001:db8::/64': {priority: 256}}", `f.yaml:1: preferences: 2001:db8::/64: priority: 256 is out of range: 0 to 255`},
-		"unknown preference":     {"preferences: {'2001:db8::/64': {broken: true}}", `f.yaml:1: preferences: 2001:db8::/64: "broken" is none of priority, weight and transient, or given twice`},
-		"preference not a map":   {"preferences: {'2001:db8::/64': 10}", `f.yaml:1: preferences: 2001:db8::/64: keys with values are needed, not a single value`},
+		"priority too large":     {"preferences: {'2001:db8::/64': {priority: 256}}", `f.yaml:1: preferences.2001:db8::/64.priority: 256 is out of range: 0 to 255`},
+		"unknown preference":     {"preferences: {'2001:db8::/64': {broken: true}}", `f.yaml:1: unknown key "preferences.2001:db8::/64.broken"`},
+		"preference not a map":   {"preferences: {'2001:db8::/64': 10}", `f.yaml:1: preferences.2001:db8::/64: keys with values are needed, not a single value`},
+		"peer is a host name":    {"peers:\n  b.example: {}", `f.yaml:2: peers: "b.example" is neither an IPv6 prefix such as 2001:db8:b1::/48 nor an address`},
+		"peer is an IPv4":        {"peers: {192.0.2.1: {}}", `f.yaml:1: peers: "192.0.2.1" is neither an IPv6 prefix such as 2001:db8:b1::/48 nor an address`},
+		"peer with a zone":       {"peers: {'fe80::1%eth0': {}}", `f.yaml:1: peers: "fe80::1%eth0" is neither an IPv6 prefix such as 2001:db8:b1::/48 nor an address`},
+		"peer given twice":       {"peers: {'2001:db8::1': {}, '2001:db8::1/128': {}}", `f.yaml:1: peers: 2001:db8::1/128 is given twice`},
+		"unknown key of a peer":  {"peers:\n  2001:db8::/32:\n    protect: true\n    send_timout: 3s", `f.yaml:4: unknown key "peers.2001:db8::/32.send_timout", did you mean "peers.2001:db8::/32.send_timeout"?`},
+		"trigger of a peer":      {"peers:\n  2001:db8::/32:\n    trigger: now", `f.yaml:3: peers.2001:db8::/32.trigger: "now" is none of [heuristic at-once never]`},
+		"transient for a peer":   {"peers: {'2001:db8::/32': {preferences: {'2001:db8::/64': {transient: true}}}}", `f.yaml:1: unknown key "peers.2001:db8::/32.preferences.2001:db8::/64.transient"`},
+		"list as a peer":         {"peers: {? [a] : {}}", `f.yaml:1: peers: a list cannot be a key`},
+		"server is no bool":      {"server: 1", `f.yaml:1: server: "1" is neither true nor false`},
+		"metrics for all":        {"metrics: {listen: '[::]:9556'}", `f.yaml:1: metrics.listen: "[::]:9556" is not the loopback address with a port, such as [::1]:9556`},
+		"metrics without a port": {"metrics: {listen: '::1'}", `f.yaml:1: metrics.listen: "::1" is not the loopback address with a port, such as [::1]:9556`},
 		"list in a list":         {"interfaces: [[a]]", `f.yaml:1: interfaces: a single value is needed, not a list`},
 		"alias":                  {"keys: &a /x\nsocket: *a", `f.yaml:2: socket: a single value is needed, not a YAML alias`},
 		"merge key":              {"log: &a {level: info}\n<<: *a", `f.yaml:2: unknown key "<<"`},
@@ -259,5 +291,58 @@ func TestPreferenceOf(t *testing.T) {
 		if got := c.PreferenceOf(netip.MustParseAddr(addr)); got.Priority != want {
 			t.Errorf("%s: %+v", addr, got)
 		}
+	}
+}
+
+func TestPeerOf(t *testing.T) {
+	c, err := Parse(strings.NewReader("peers: {'2001:db8::/32': {trigger: at-once}, '2001:db8:1::/48': {protect: false, trigger: at-once}, '2001:db8:1::1': {}}"), "f")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for addr, want := range map[string]struct {
+		bits   int
+		atOnce bool
+	}{"2001:db8::1": {32, true}, "2001:db8:1::2": {48, false}, "2001:db8:1::1": {128, false}, "2001:db9::1": {-1, false}} {
+		a := netip.MustParseAddr(addr)
+		bits := -1
+		if p := c.PeerOf(a); p != nil {
+			bits = p.Prefix.Bits()
+		}
+		if bits != want.bits || c.AtOnce(a) != want.atOnce {
+			t.Errorf("%s: /%d, at once %v; want %+v", addr, bits, c.AtOnce(a), want)
+		}
+	}
+	if !c.AnyAtOnce() || Default().AnyAtOnce() {
+		t.Error("wrong about whether any flow is worth a context")
+	}
+}
+
+// Every key can be told from another value, so that a reload misses none.
+func TestDifferenceKnowsEveryKey(t *testing.T) {
+	values := Default().values()
+	for _, name := range KeyNames() {
+		if _, ok := values[name]; !ok {
+			t.Errorf("key %s is not compared", name)
+		}
+		delete(values, name)
+	}
+	for name := range values {
+		t.Errorf("%s is compared and is no key", name)
+	}
+	other := Default()
+	other.Socket, other.Limits.R1Rate, other.Peers = "/x", 1, []Peer{{}}
+	other.State = Default().StateFile()
+	apply, wait := Default().Difference(other)
+	if d := cmp.Diff([][]string{{"limits.r1_rate", "peers"}, {"socket"}}, [][]string{apply, wait}); d != "" {
+		t.Error(d)
+	}
+}
+
+func TestEntryKeys(t *testing.T) {
+	if d := cmp.Diff([]string{"cost", "priority", "transient", "weight"}, EntryKeys("preferences")); d != "" {
+		t.Error(d)
+	}
+	if n := len(EntryKeys("peers")); n != 6 {
+		t.Errorf("%d keys of a peer", n)
 	}
 }

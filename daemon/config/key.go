@@ -5,6 +5,8 @@ package config
 import (
 	"errors"
 	"fmt"
+	"maps"
+	"net/netip"
 	"path"
 	"path/filepath"
 	"slices"
@@ -17,21 +19,28 @@ import (
 // limitMax is the most that any limit may be.
 const limitMax = 1000000
 
-// A key is one entry of a mapping: it has a setter, or keys below it.
+// entriesMax bounds the entries whose names are the user's choice.
+const entriesMax = 256
+
+// A key is one entry of a mapping: it has a setter, or keys below it, or entries with names of the user's choice.
 type key struct {
 	set  func(*yaml.Node) error
 	keys map[string]key
+	// each takes the name of an entry and gives the keys below it.
+	each    func(name string) (map[string]key, error)
+	example string // of an entry
 }
 
 func (c *Config) keys() map[string]key {
 	return map[string]key{
+		"server":       {set: boolean(&c.Server)},
 		"keys":         {set: absolute(&c.Keys)},
 		"socket":       {set: absolute(&c.Socket)},
 		"socket_group": {set: text(&c.SocketGroup)},
 		"state":        {set: absolute(&c.State)},
-		"send_timeout": {set: duration(&c.SendTimeout, 100*time.Millisecond, time.Hour)},
-		"teardown":     {set: orZero(&c.Teardown, 10*time.Second, 365*24*time.Hour)},
-		"fail_back":    {set: orZero(&c.FailBack, time.Second, 24*time.Hour)},
+		"send_timeout": {set: sendTimeout(&c.SendTimeout)},
+		"teardown":     {set: teardown(&c.Teardown)},
+		"fail_back":    {set: failBack(&c.FailBack)},
 		"hints": {keys: map[string]key{
 			"link":  {set: boolean(&c.Hints.Link)},
 			"route": {set: boolean(&c.Hints.Route)},
@@ -42,7 +51,11 @@ func (c *Config) keys() map[string]key {
 		"gso":         {set: oneOf(&c.GSO, GSOSegment, GSOWhole)},
 		"mark_mask":   {set: mask(&c.MarkMask)},
 		"interfaces":  {set: patterns(&c.Interfaces)},
-		"preferences": {set: preferences(&c.Preferences)},
+		"preferences": preferences(&c.Preferences, true),
+		"peers":       peers(&c.Peers),
+		"metrics": {keys: map[string]key{
+			"listen": {set: loopback(&c.Metrics.Listen)},
+		}},
 		"log": {keys: map[string]key{
 			"level":  {set: oneOf(&c.Log.Level, "debug", "info", "warn", "error")},
 			"format": {set: oneOf(&c.Log.Format, "text", "json")},
@@ -57,6 +70,27 @@ func (c *Config) keys() map[string]key {
 			"error_rate":    {set: integer(&c.Limits.ErrorRate, 1, limitMax)},
 		}},
 	}
+}
+
+func sendTimeout(to *time.Duration) func(*yaml.Node) error {
+	return duration(to, 100*time.Millisecond, time.Hour)
+}
+
+func teardown(to *time.Duration) func(*yaml.Node) error {
+	return orZero(to, 10*time.Second, 365*24*time.Hour)
+}
+
+func failBack(to *time.Duration) func(*yaml.Node) error {
+	return orZero(to, time.Second, 24*time.Hour)
+}
+
+// EntryKeys returns the keys of an entry of "peers" or "preferences", in order.
+func EntryKeys(of string) []string {
+	keys, err := Default().keys()[of].each("2001:db8::/32")
+	if err != nil {
+		panic(err) // a prefix is the name of an entry of either
+	}
+	return slices.Sorted(maps.Keys(keys))
 }
 
 // KeyNames returns every key that a file may have, in order, those of a nested mapping as "log.level".
@@ -162,6 +196,21 @@ func boolean(to *bool) func(*yaml.Node) error {
 			return fmt.Errorf("%q is neither true nor false", s)
 		}
 		return n.Decode(to)
+	}
+}
+
+// loopback reads the address that something listens on, which nobody else's machine reaches.
+func loopback(to *string) func(*yaml.Node) error {
+	return func(n *yaml.Node) error {
+		s, err := scalar(n)
+		if err != nil {
+			return err
+		}
+		if a, err := netip.ParseAddrPort(s); s != "" && (err != nil || a.Addr() != netip.IPv6Loopback()) {
+			return fmt.Errorf("%q is not the loopback address with a port, such as [::1]:9556", s)
+		}
+		*to = s
+		return nil
 	}
 }
 

@@ -36,27 +36,41 @@ func (p *parser) fail(n *yaml.Node, key, format string, args ...any) {
 	p.errs = append(p.errs, fmt.Errorf("%s:%d: %s", p.name, n.Line, msg))
 }
 
-// document reads the one YAML document in b; none at all is an empty mapping.
-func (p *parser) document(b []byte, keys map[string]key) {
+// document reads the one YAML document in b, and gives nil where there is none.
+func (p *parser) document(b []byte) *yaml.Node {
 	d := yaml.NewDecoder(bytes.NewReader(b))
 	var doc, more yaml.Node
 	switch err := d.Decode(&doc); {
 	case errors.Is(err, io.EOF):
-		return
+		return nil
 	case err != nil:
 		msg := strings.TrimPrefix(err.Error(), "yaml: ")
 		p.errs = append(p.errs, fmt.Errorf("%s:%s", p.name, syntaxLine.ReplaceAllString(" "+msg, "$1: ")))
-		return
+		return nil
 	}
 	if err := d.Decode(&more); !errors.Is(err, io.EOF) {
 		p.errs = append(p.errs, fmt.Errorf("%s: more than one YAML document", p.name))
-		return
+		return nil
 	}
 	root := doc.Content[0]
 	if root.Kind == yaml.ScalarNode && root.Tag == "!!null" {
-		return
+		return nil
 	}
-	p.mapping(root, "", keys)
+	return root
+}
+
+// isServer tells whether a document says so: that changes what holds for the keys that it lacks.
+func isServer(root *yaml.Node) bool {
+	if root.Kind != yaml.MappingNode {
+		return false
+	}
+	for i := 0; i+1 < len(root.Content); i += 2 {
+		var v bool
+		if root.Content[i].Value == "server" && boolean(&v)(root.Content[i+1]) == nil {
+			return v
+		}
+	}
+	return false
 }
 
 func (p *parser) mapping(n *yaml.Node, prefix string, keys map[string]key) {
@@ -79,11 +93,38 @@ func (p *parser) mapping(n *yaml.Node, prefix string, keys map[string]key) {
 			p.unknown(k, prefix, keys)
 		case known.keys != nil:
 			p.mapping(v, name+".", known.keys)
+		case known.each != nil:
+			p.entries(v, name, known)
 		default:
 			if err := known.set(v); err != nil {
 				p.fail(v, name, "%v", err)
 			}
 		}
+	}
+}
+
+// entries reads a mapping with names of the user's choice.
+func (p *parser) entries(n *yaml.Node, name string, of key) {
+	switch {
+	case n.Kind != yaml.MappingNode:
+		p.fail(n, name, "entries such as %s are needed, not a %s", of.example, kindName(n))
+		return
+	case len(n.Content)/2 > entriesMax:
+		p.fail(n, name, "%d entries, at most %d", len(n.Content)/2, entriesMax)
+		return
+	}
+	for i := 0; i+1 < len(n.Content); i += 2 {
+		k, v := n.Content[i], n.Content[i+1]
+		if k.Kind != yaml.ScalarNode {
+			p.fail(k, name, "a %s cannot be a key", kindName(k))
+			continue
+		}
+		keys, err := of.each(k.Value)
+		if err != nil {
+			p.fail(k, name, "%v", err)
+			continue
+		}
+		p.mapping(v, name+"."+k.Value+".", keys)
 	}
 }
 

@@ -6,19 +6,19 @@ import (
 	"fmt"
 	"math"
 	"net/netip"
+	"slices"
 
 	"gopkg.in/yaml.v3"
 )
 
-// preferencesMax bounds the list of preferences.
-const preferencesMax = 256
-
 // A Preference says how the local addresses of a prefix are used, here and by peers, which are told (RFC 5533 section
-// 5.15.3): the lowest priority first, and within one the more weight the likelier.
+// 5.15.3): the lowest priority first, and within one the more weight the likelier. Peers are not told the cost: of addresses of
+// the same priority the cheapest is the first that something is sent from.
 type Preference struct {
 	Prefix    netip.Prefix
 	Priority  uint8
 	Weight    uint8
+	Cost      uint8
 	Transient bool
 }
 
@@ -33,54 +33,36 @@ func (c *Config) PreferenceOf(addr netip.Addr) Preference {
 	return best
 }
 
-// preferences reads a mapping from prefixes to mappings.
-func preferences(to *[]Preference) func(*yaml.Node) error {
-	return func(n *yaml.Node) error {
-		if n.Kind != yaml.MappingNode {
-			return fmt.Errorf("prefixes such as 2001:db8:a1::/48: {priority: 10} are needed, not a %s", kindName(n))
+// preferences reads a mapping from prefixes of local addresses. The keys below one that is for certain peers lack transient,
+// which is for telling.
+func preferences(to *[]Preference, told bool) key {
+	return key{example: "2001:db8:a1::/48: {priority: 10}", each: func(name string) (map[string]key, error) {
+		prefix, err := netip.ParsePrefix(name)
+		switch {
+		case err != nil || !prefix.Addr().Is6() || prefix != prefix.Masked():
+			return nil, fmt.Errorf("%q is not an IPv6 prefix such as 2001:db8:a1::/48", name)
+		case slices.ContainsFunc(*to, func(p Preference) bool { return p.Prefix == prefix }):
+			return nil, fmt.Errorf("%v is given twice", prefix)
 		}
-		if len(n.Content)/2 > preferencesMax {
-			return fmt.Errorf("%d prefixes, at most %d", len(n.Content)/2, preferencesMax)
+		*to = append(*to, Preference{Prefix: prefix})
+		p := &(*to)[len(*to)-1]
+		keys := map[string]key{
+			"priority": {set: octet(&p.Priority)}, "weight": {set: octet(&p.Weight)}, "cost": {set: octet(&p.Cost)},
 		}
-		var list []Preference
-		seen := make(map[netip.Prefix]bool)
-		for i := 0; i+1 < len(n.Content); i += 2 {
-			p, err := preference(n.Content[i], n.Content[i+1])
-			if err != nil {
-				return err
-			}
-			if seen[p.Prefix] {
-				return fmt.Errorf("%v is given twice", p.Prefix)
-			}
-			seen[p.Prefix] = true
-			list = append(list, p)
+		if told {
+			keys["transient"] = key{set: boolean(&p.Transient)}
 		}
-		*to = list
-		return nil
-	}
+		return keys, nil
+	}}
 }
 
-func preference(prefix, value *yaml.Node) (p Preference, err error) {
-	if p.Prefix, err = netip.ParsePrefix(prefix.Value); err != nil || prefix.Kind != yaml.ScalarNode || !p.Prefix.Addr().Is6() || p.Prefix != p.Prefix.Masked() {
-		return p, fmt.Errorf("%q is not an IPv6 prefix such as 2001:db8:a1::/48", prefix.Value)
-	}
-	if value.Kind != yaml.MappingNode {
-		return p, fmt.Errorf("%v: keys with values are needed, not a %s", p.Prefix, kindName(value))
-	}
-	var priority, weight int
-	set := map[string]func(*yaml.Node) error{
-		"priority": integer(&priority, 0, math.MaxUint8), "weight": integer(&weight, 0, math.MaxUint8), "transient": boolean(&p.Transient),
-	}
-	for i := 0; i+1 < len(value.Content); i += 2 {
-		name := value.Content[i].Value
-		if set[name] == nil {
-			return p, fmt.Errorf("%v: %q is none of priority, weight and transient, or given twice", p.Prefix, name)
+func octet(to *uint8) func(*yaml.Node) error {
+	return func(n *yaml.Node) error {
+		var v int
+		if err := integer(&v, 0, math.MaxUint8)(n); err != nil {
+			return err
 		}
-		if err := set[name](value.Content[i+1]); err != nil {
-			return p, fmt.Errorf("%v: %s: %w", p.Prefix, name, err)
-		}
-		delete(set, name)
+		*to = uint8(v)
+		return nil
 	}
-	p.Priority, p.Weight = uint8(priority), uint8(weight)
-	return p, nil
 }

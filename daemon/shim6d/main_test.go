@@ -149,6 +149,7 @@ func TestManualHasEveryKey(t *testing.T) {
 	var yaml strings.Builder
 	for _, key := range config.KeyNames() {
 		value, ok := given[key]
+		value = strings.ReplaceAll(value, `\(dq`, `"`)
 		if !ok {
 			t.Errorf("key %s is not in shim6.yaml.5", key)
 			continue
@@ -161,6 +162,13 @@ func TestManualHasEveryKey(t *testing.T) {
 			nested[parent] = append(nested[parent], name+": "+value)
 		} else {
 			fmt.Fprintf(&yaml, "%s: %s\n", key, value)
+		}
+	}
+	for _, of := range []string{"peers", "preferences"} {
+		for _, key := range config.EntryKeys(of) {
+			if !regexp.MustCompile(`(?m)^\.(It Cm|Cm) ([a-z_]+ , )*` + key + `\b|\b` + key + `: `).MatchString(manual(t, "shim6.yaml.5")) {
+				t.Errorf("key %s of an entry of %s is not in shim6.yaml.5", key, of)
+			}
 		}
 	}
 	for parent, keys := range nested {
