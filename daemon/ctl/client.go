@@ -13,6 +13,9 @@ import (
 	"io/fs"
 	"net"
 	"net/http"
+	"net/netip"
+	"net/url"
+	"strconv"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -50,9 +53,33 @@ func (c *Client) Status(ctx context.Context) (Status, error) {
 	return call[Status](ctx, c, http.MethodGet, "/v1/status")
 }
 
-// Contexts lists the contexts.
-func (c *Client) Contexts(ctx context.Context) ([]Context, error) {
-	return call[[]Context](ctx, c, http.MethodGet, "/v1/contexts")
+// Contexts lists the contexts that a filter picks; the zero Filter picks all.
+func (c *Client) Contexts(ctx context.Context, f Filter) ([]Context, error) {
+	return call[[]Context](ctx, c, http.MethodGet, "/v1/contexts"+f.query())
+}
+
+// Paths lists the paths of the contexts that a filter picks.
+func (c *Client) Paths(ctx context.Context, f Filter) ([]ContextPath, error) {
+	return call[[]ContextPath](ctx, c, http.MethodGet, "/v1/paths"+f.query())
+}
+
+// Flows lists the flows that have no context.
+func (c *Client) Flows(ctx context.Context) ([]Flow, error) {
+	return call[[]Flow](ctx, c, http.MethodGet, "/v1/flows")
+}
+
+// Log lists the remembered events that a filter picks, the oldest first.
+func (c *Client) Log(ctx context.Context, f LogFilter) ([]Event, error) {
+	return call[[]Event](ctx, c, http.MethodGet, "/v1/log"+f.query())
+}
+
+// Explain tells whether what goes to a peer is protected, and why; a port of zero stands for any.
+func (c *Client) Explain(ctx context.Context, peer netip.Addr, port uint16) ([]Explanation, error) {
+	path := "/v1/explain?peer=" + url.QueryEscape(peer.String())
+	if port != 0 {
+		path += "&port=" + strconv.Itoa(int(port))
+	}
+	return call[[]Explanation](ctx, c, http.MethodGet, path)
 }
 
 // Context returns the context with the local tag.
@@ -85,6 +112,22 @@ func (c *Client) Probe(ctx context.Context, tag uint64) error {
 // Set changes timeouts of the context with the local tag.
 func (c *Client) Set(ctx context.Context, tag uint64, t Timeouts) error {
 	return c.post(ctx, "/v1/contexts/"+FormatTag(tag)+"/set", t)
+}
+
+// Switch has payload of the context with the local tag go to a pair, when that has answered a Probe: an event tells of the change,
+// or of its failure.
+func (c *Client) Switch(ctx context.Context, tag uint64, to Pair) error {
+	return c.post(ctx, "/v1/contexts/"+FormatTag(tag)+"/switch", to)
+}
+
+// Prefer orders the pairs of the context with the local tag, the best first; none ends that.
+func (c *Client) Prefer(ctx context.Context, tag uint64, pairs []Pair) error {
+	return c.post(ctx, "/v1/contexts/"+FormatTag(tag)+"/prefer", Ranking{append([]Pair{}, pairs...)})
+}
+
+// Reload has the daemon read its configuration file again.
+func (c *Client) Reload(ctx context.Context) (Reloaded, error) {
+	return call[Reloaded](ctx, c, http.MethodPost, "/v1/reload")
 }
 
 // Fork begins another context for the ULIDs of the one with the local tag.

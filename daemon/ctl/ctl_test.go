@@ -31,6 +31,9 @@ type memory struct {
 	set      []Timeouts
 	changes  []HeuristicChange
 	forks    []Fork
+	switched []Pair
+	ranked   []Ranking
+	asked    []string
 	err      error
 }
 
@@ -73,6 +76,24 @@ func (m *memory) SetContext(_ context.Context, _ uint64, t Timeouts) error {
 	m.set = append(m.set, t)
 	return m.err
 }
+func (m *memory) SwitchContext(_ context.Context, _ uint64, to Pair) error {
+	m.switched = append(m.switched, to)
+	return m.err
+}
+func (m *memory) PreferPaths(_ context.Context, _ uint64, r Ranking) error {
+	m.ranked = append(m.ranked, r)
+	return m.err
+}
+func (m *memory) Reload(context.Context) (Reloaded, error) {
+	return Reloaded{Applied: []string{"teardown"}}, m.err
+}
+func (m *memory) Flows(context.Context) ([]Flow, error) {
+	return []Flow{{ULIDLocal: addrA, ULIDPeer: addrB, Bytes: 3, Code: CodePeerSilent}}, m.err
+}
+func (m *memory) Explain(_ context.Context, peer netip.Addr, port uint16) ([]Explanation, error) {
+	m.asked = append(m.asked, netip.AddrPortFrom(peer, port).String())
+	return []Explanation{{ULIDPeer: peer, Code: CodeNoRoute, Steps: []Step{}}}, m.err
+}
 func (m *memory) ForkContext(_ context.Context, _ uint64, f Fork) (Forked, error) {
 	m.forks = append(m.forks, f)
 	return Forked{"665544332211", 1<<32 - 1}, m.err
@@ -90,11 +111,13 @@ var (
 	addrs = cmp.Comparer(func(a, b netip.Addr) bool { return a == b })
 )
 
+var samplePath = Path{Pair: Pair{addrA, addrB}, Current: true, Probes: 4, Answered: 2, Awaited: 1, RTTMS: 1.5, AnsweredAt: &start}
+
 func sample() Context {
 	return Context{
 		Tag: "112233445566", TagPeer: "010203040506", ULIDLocal: addrA, ULIDPeer: addrB, State: "ESTABLISHED", Since: start,
 		Current: Pair{addrA, addrB}, LocatorsLocal: []ContextLocator{{Addr: addrA, Method: "CGA", Verified: true}},
-		LocatorsPeer: []ContextLocator{}, Reap: "Operational", SendTimeoutMS: 15000,
+		LocatorsPeer: []ContextLocator{}, Reap: "Operational", SendTimeoutMS: 15000, Paths: []Path{samplePath},
 		Kernel: &KernelContext{Paths: []Pair{{addrA, addrB}}, Reap: "Operational", TxBytes: 5},
 	}
 }
@@ -140,7 +163,7 @@ func TestRequests(t *testing.T) {
 	}
 	status, err := c.Status(ctx)
 	check("status", status, Status{Version: "1.2", Started: start, Enabled: true, Heuristic: "default", Contexts: 1}, err)
-	list, err := c.Contexts(ctx)
+	list, err := c.Contexts(ctx, Filter{})
 	check("contexts", list, []Context{sample()}, err)
 	one, err := c.Context(ctx, 0x112233445566)
 	check("context", one, sample(), err)
@@ -158,12 +181,27 @@ func TestRequests(t *testing.T) {
 	want := Timeouts{SendTimeoutMS: new(int64(3000)), TeardownMS: new(int64(0))}
 	check("set", nil, nil, c.Set(ctx, 0x112233445566, want))
 	check("was set", m.set, []Timeouts{want}, nil)
+	check("switch", nil, nil, c.Switch(ctx, 0x112233445566, Pair{addrA, addrB}))
+	check("was switched", m.switched, []Pair{{addrA, addrB}}, nil)
+	check("prefer", nil, nil, c.Prefer(ctx, 0x112233445566, nil))
+	check("prefer two", nil, nil, c.Prefer(ctx, 0x112233445566, []Pair{{addrA, addrB}, {addrB, addrA}}))
+	check("was ranked", m.ranked, []Ranking{{[]Pair{}}, {[]Pair{{addrA, addrB}, {addrB, addrA}}}}, nil)
+	reloaded, err := c.Reload(ctx)
+	check("reload", reloaded, Reloaded{Applied: []string{"teardown"}}, err)
+	flows, err := c.Flows(ctx)
+	check("flows", flows, []Flow{{ULIDLocal: addrA, ULIDPeer: addrB, Bytes: 3, Code: CodePeerSilent}}, err)
+	why, err := c.Explain(ctx, addrB, 443)
+	check("explain", why, []Explanation{{ULIDPeer: addrB, Code: CodeNoRoute, Steps: []Step{}}}, err)
+	_, err = c.Explain(ctx, addrB, 0)
+	check("asked", m.asked, []string{"[2001:db8:b1::1]:443", "[2001:db8:b1::1]:0"}, err)
+	paths, err := c.Paths(ctx, Filter{})
+	check("paths", paths, []ContextPath{{"112233445566", addrA, addrB, samplePath}}, err)
 	fork := Fork{Local: &addrA, SendTimeoutMS: new(int64(3000))}
 	forked, err := c.Fork(ctx, 0x112233445566, fork)
 	check("fork", forked, Forked{"665544332211", 1<<32 - 1}, err)
 	check("was forked", m.forks, []Fork{fork}, nil)
 	check("delete", nil, nil, c.Delete(ctx, 0x112233445566))
-	list, err = c.Contexts(ctx)
+	list, err = c.Contexts(ctx, Filter{})
 	check("no contexts", list, []Context{}, err)
 	m.contexts = []Context{sample(), sample()}
 	n, err := c.Flush(ctx)

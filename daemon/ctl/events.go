@@ -15,6 +15,8 @@ type Events struct {
 	mu     sync.Mutex
 	subs   map[*subscriber]struct{}
 	closed bool
+	past   []Event // a ring of logSize
+	oldest int
 }
 
 // A subscriber's queue is closed when it fell behind, which sets slow, or when there will be no more events.
@@ -23,10 +25,14 @@ type subscriber struct {
 	slow  bool
 }
 
-// Publish hands out ev and never waits: a subscriber whose queue is full is dropped.
+// Publish hands out ev and never waits: a subscriber whose queue is full is dropped. Events are remembered, but for those that
+// strangers can make at will: they would push out all others.
 func (e *Events) Publish(ev Event) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	if ev.Event != EventDropped {
+		e.remember(ev)
+	}
 	for s := range e.subs {
 		select {
 		case s.queue <- ev:

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/netip"
 	"time"
 )
 
@@ -17,7 +18,7 @@ const (
 	requestTimeout = 10 * time.Second
 	idleTimeout    = time.Minute
 	maxHeader      = 16 << 10
-	maxBody        = 4 << 10
+	maxBody        = 16 << 10
 )
 
 // ErrNoContext is what a Backend returns for a tag of no context.
@@ -30,6 +31,10 @@ type Backend interface {
 	Locators(context.Context) ([]Locator, error)
 	Stats(context.Context) (Stats, error)
 	Heuristics(context.Context) ([]Heuristic, error)
+	// Flows lists the flows without a context.
+	Flows(context.Context) ([]Flow, error)
+	// Explain says what became, or would, of flows to a peer; a port of zero stands for any.
+	Explain(ctx context.Context, peer netip.Addr, port uint16) ([]Explanation, error)
 	// ChangeHeuristics returns an Error of status 400 for what does not exist or is out of range.
 	ChangeHeuristics(context.Context, HeuristicChange) error
 	// DeleteContext and ProbeContext return ErrNoContext for a tag of no context.
@@ -37,6 +42,14 @@ type Backend interface {
 	ProbeContext(ctx context.Context, tag uint64) error
 	// SetContext returns an Error of status 400 for timeouts out of range, and ErrNoContext.
 	SetContext(ctx context.Context, tag uint64, t Timeouts) error
+	// SwitchContext returns an Error of status 409 where the context cannot use the pair now, and ErrNoContext. Payload moves
+	// when the pair has answered a Probe, which an event tells.
+	SwitchContext(ctx context.Context, tag uint64, to Pair) error
+	// PreferPaths returns an Error of status 400 for too many pairs, one of status 409 where the context has no paths, and
+	// ErrNoContext.
+	PreferPaths(ctx context.Context, tag uint64, r Ranking) error
+	// Reload returns an Error of status 400 for a configuration file that cannot be used.
+	Reload(context.Context) (Reloaded, error)
 	// ForkContext returns an Error of status 400 for a timeout out of range, one of status 409 where the context cannot be
 	// forked so, and ErrNoContext.
 	ForkContext(ctx context.Context, tag uint64, f Fork) (Forked, error)
@@ -56,7 +69,17 @@ func NewServer(b Backend, e *Events, log *slog.Logger) *Server {
 	s := &Server{backend: b, events: e}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /v1/status", get(b.Status))
-	mux.HandleFunc("GET /v1/contexts", get(b.Contexts))
+	mux.HandleFunc("GET /v1/contexts", func(w http.ResponseWriter, r *http.Request) {
+		list, err := s.filtered(r)
+		answerWith(w, list, err)
+	})
+	mux.HandleFunc("GET /v1/paths", func(w http.ResponseWriter, r *http.Request) {
+		list, err := s.filtered(r)
+		answerWith(w, paths(list), err)
+	})
+	mux.HandleFunc("GET /v1/flows", get(b.Flows))
+	mux.HandleFunc("GET /v1/log", s.log)
+	mux.HandleFunc("GET /v1/explain", s.explain)
 	mux.HandleFunc("GET /v1/contexts/{tag}", s.context)
 	mux.HandleFunc("GET /v1/locators", get(b.Locators))
 	mux.HandleFunc("GET /v1/stats", get(b.Stats))
@@ -64,14 +87,10 @@ func NewServer(b Backend, e *Events, log *slog.Logger) *Server {
 	mux.HandleFunc("GET /v1/events", s.stream)
 	mux.HandleFunc("POST /v1/contexts/{tag}/delete", onTag(b.DeleteContext))
 	mux.HandleFunc("POST /v1/contexts/{tag}/probe", onTag(b.ProbeContext))
-	mux.HandleFunc("POST /v1/contexts/{tag}/set", func(w http.ResponseWriter, r *http.Request) {
-		t, err := content[Timeouts](r)
-		if err != nil {
-			fail(w, err)
-			return
-		}
-		onTag(func(ctx context.Context, tag uint64) error { return b.SetContext(ctx, tag, t) })(w, r)
-	})
+	mux.HandleFunc("POST /v1/contexts/{tag}/set", onTagWith(b.SetContext))
+	mux.HandleFunc("POST /v1/contexts/{tag}/switch", onTagWith(b.SwitchContext))
+	mux.HandleFunc("POST /v1/contexts/{tag}/prefer", onTagWith(b.PreferPaths))
+	mux.HandleFunc("POST /v1/reload", get(b.Reload))
 	mux.HandleFunc("POST /v1/contexts/{tag}/fork", func(w http.ResponseWriter, r *http.Request) {
 		f, err := content[Fork](r)
 		if err != nil {
@@ -153,17 +172,33 @@ func content[T any](r *http.Request) (v T, err error) {
 func get[T any](fn func(context.Context) (T, error)) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		v, err := fn(r.Context())
-		if err != nil {
-			fail(w, err)
-			return
-		}
-		reply(w, http.StatusOK, v)
+		answerWith(w, v, err)
 	}
+}
+
+func answerWith(w http.ResponseWriter, v any, err error) {
+	if err != nil {
+		fail(w, err)
+		return
+	}
+	reply(w, http.StatusOK, v)
 }
 
 // onTag calls fn with the tag in the path.
 func onTag(fn func(context.Context, uint64) error) http.HandlerFunc {
 	return withTag(func(ctx context.Context, tag uint64) (Done, error) { return Done{1}, fn(ctx, tag) })
+}
+
+// onTagWith calls fn with the tag in the path and the content.
+func onTagWith[T any](fn func(context.Context, uint64, T) error) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		v, err := content[T](r)
+		if err != nil {
+			fail(w, err)
+			return
+		}
+		onTag(func(ctx context.Context, tag uint64) error { return fn(ctx, tag, v) })(w, r)
+	}
 }
 
 // withTag answers with what fn returns for the tag in the path.

@@ -1,23 +1,32 @@
 // SPDX-License-Identifier: MIT
 
-// Package ctl is the control interface of shim6d: HTTP with JSON over a Unix socket, a server and a client.
+// Package ctl is the control interface of shim6d: HTTP with JSON over a Unix socket, a server and a client. Any program whose
+// user is root, or in the group of the socket, may watch and steer; shim6-api(7) describes the interface for other languages.
 //
 //	GET  /v1/status                  Status
-//	GET  /v1/contexts                array of Context
+//	GET  /v1/contexts                array of Context; the query may have the members of Filter
 //	GET  /v1/contexts/{tag}          Context
+//	GET  /v1/paths                   array of ContextPath; the query may have the members of Filter
+//	GET  /v1/flows                   array of Flow
 //	GET  /v1/locators                array of Locator
 //	GET  /v1/stats                   Stats
 //	GET  /v1/heuristics              array of Heuristic
+//	GET  /v1/log                     array of Event, the oldest first; the query may have tag, peer and since
 //	GET  /v1/events                  one Event per line, without end
+//	GET  /v1/explain                 array of Explanation; the query has peer, and may have port
 //	POST /v1/contexts/{tag}/delete   Done
 //	POST /v1/contexts/{tag}/probe    Done
 //	POST /v1/contexts/{tag}/set      Timeouts -> Done
+//	POST /v1/contexts/{tag}/switch   Pair -> Done
+//	POST /v1/contexts/{tag}/prefer   Ranking -> Done
 //	POST /v1/contexts/{tag}/fork     Fork -> Forked
 //	POST /v1/heuristics              HeuristicChange -> Done
 //	POST /v1/flush                   Done
+//	POST /v1/reload                  Reloaded
 //
 // A tag is the local context tag in 12 hexadecimal digits. What fails is answered with an HTTP status from 400 on and an
-// Error. Times are RFC 3339 with nanoseconds; names that end in _ms are milliseconds.
+// Error. Times are RFC 3339 with nanoseconds; names that end in _ms are milliseconds. Within version 1 members are added, and
+// none is removed or given another meaning: readers ignore what they do not know.
 package ctl
 
 import (
@@ -25,11 +34,18 @@ import (
 	"time"
 )
 
+// Version is that of the interface, the first element of every path.
+const Version = 1
+
 // A Status describes the daemon and the settings of the kernel module in its network namespace.
 type Status struct {
+	API           int       `json:"api"` // Version
 	Version       string    `json:"version"`
 	PID           int       `json:"pid"`
 	Started       time.Time `json:"started"`
+	Config        string    `json:"config"`  // the file that a reload reads
+	Server        bool      `json:"server"`  // contexts are made when peers ask
+	Metrics       string    `json:"metrics"` // where Prometheus can read, or empty
 	Enabled       bool      `json:"enabled"`
 	Heuristic     string    `json:"heuristic"`
 	Heuristics    []string  `json:"heuristics"` // those that the kernel knows
@@ -74,7 +90,19 @@ type Context struct {
 	ProbesSent          uint64           `json:"probes_sent"`
 	ProbesReceived      uint64           `json:"probes_received"`
 	KeepalivesSent      uint64           `json:"keepalives_sent"`
-	Kernel              *KernelContext   `json:"kernel,omitempty"` // absent while the kernel does not hold the context
+	Ranking             []Pair           `json:"ranking"` // what switch or prefer asked for last, the best first
+	Paths               []Path           `json:"paths"`
+	ReportsSent         []ProbeReport    `json:"reports_sent"` // of the last exploration, the newest first
+	ReportsReceived     []ProbeReport    `json:"reports_received"`
+	RetryAt             *time.Time       `json:"retry_at,omitempty"` // when a peer that did not answer may be asked again
+	Kernel              *KernelContext   `json:"kernel,omitempty"`   // absent while the kernel does not hold the context
+}
+
+// A ProbeReport is about one Probe (RFC 5534 section 5.3). Pair is seen from here in either direction.
+type ProbeReport struct {
+	Pair  Pair   `json:"pair"`
+	Nonce uint32 `json:"nonce"`
+	Seen  bool   `json:"seen"` // the other side has it
 }
 
 // Timeouts are what a context can be set to; what is absent stays.
@@ -126,8 +154,13 @@ type Locator struct {
 	Broken     bool       `json:"broken"` // no source now: without a carrier or a route, or just back after it failed often
 	Deprecated bool       `json:"deprecated"`
 	Temporary  bool       `json:"temporary"`
+	Priority   uint8      `json:"priority"`
+	Weight     uint8      `json:"weight"`
+	Cost       uint8      `json:"cost"`
 	Proof      string     `json:"proof,omitempty"`  // HBA or CGA; empty for an address that can be no ULID and is not announced
 	KeyID      string     `json:"key_id,omitempty"` // the private key that can sign for it
+	Sec        uint8      `json:"sec"`              // of the address, with a proof (RFC 3972 section 2)
+	Params     []byte     `json:"params,omitempty"` // the CGA Parameter Data Structure
 }
 
 // Stats are counters that only grow, by name.
@@ -169,6 +202,10 @@ type HeuristicChange struct {
 //	probe sent           ulid_local ulid_peer tag pair state nonce
 //	probe received       ulid_local ulid_peer tag pair state reports
 //	path changed         ulid_local ulid_peer tag from to
+//	switch failed        ulid_local ulid_peer tag pair why
+//	message sent         ulid_local ulid_peer tag pair type
+//	message received     ulid_local ulid_peer tag pair type
+//	reloaded             detail
 //	dropped              src dst reason detail
 //	send timeout         ulid_local ulid_peer tag boottime_ns
 //	tcp kick             ulid_local ulid_peer sockets boottime_ns
@@ -184,6 +221,7 @@ type Event struct {
 	To         string     `json:"to,omitempty"`
 	Why        string     `json:"why,omitempty"`
 	Pair       string     `json:"pair,omitempty"`
+	Type       string     `json:"type,omitempty"`  // of a message: I1, R1, I2, R2, R1bis, I2bis, UpdateRequest, UpdateAck
 	State      string     `json:"state,omitempty"` // the REAP state that the Probe carried
 	Nonce      *uint32    `json:"nonce,omitempty"`
 	Reports    *int       `json:"reports,omitempty"` // reports of received probes in the Probe
@@ -203,6 +241,10 @@ const (
 	EventProbeSent       = "probe sent"
 	EventProbeReceived   = "probe received"
 	EventPathChanged     = "path changed"
+	EventSwitchFailed    = "switch failed"
+	EventMessageSent     = "message sent"
+	EventMessageReceived = "message received"
+	EventReloaded        = "reloaded"
 	EventDropped         = "dropped"
 	EventSendTimeout     = "send timeout"
 	EventTCPKick         = "tcp kick"
@@ -213,6 +255,13 @@ const (
 // Done answers a POST.
 type Done struct {
 	Contexts int `json:"contexts"` // how many were acted on
+}
+
+// A Reloaded tells what the configuration file changed.
+type Reloaded struct {
+	Applied  []string `json:"applied"`  // keys
+	Restart  []string `json:"restart"`  // keys whose change waits for the next start of the daemon
+	Warnings []string `json:"warnings"` // about the file
 }
 
 // An Error is the answer to what failed.

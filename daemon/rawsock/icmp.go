@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/netip"
 	"slices"
+	"sync/atomic"
 
 	"golang.org/x/net/bpf"
 	"golang.org/x/net/ipv6"
@@ -55,7 +56,7 @@ var unreachable = []bpf.Instruction{
 // say that it cannot be reached, when these are wanted.
 type ErrorConn struct {
 	p           *ipv6.PacketConn
-	unreachable bool
+	unreachable atomic.Bool
 }
 
 // An Error is such an ICMPv6 error.
@@ -71,16 +72,25 @@ func ListenErrors(withUnreachable bool) (*ErrorConn, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open ICMPv6 socket: %w", err)
 	}
-	c := &ErrorConn{ipv6.NewPacketConn(pc), withUnreachable}
+	c := &ErrorConn{p: ipv6.NewPacketConn(pc)}
+	if err := c.Want(withUnreachable); err != nil {
+		pc.Close()
+		return nil, err
+	}
+	return c, nil
+}
+
+// Want changes whether errors about hosts that cannot be reached are wanted.
+func (c *ErrorConn) Want(unreachableToo bool) error {
 	filter := unknownShim6
-	if withUnreachable {
+	if unreachableToo {
 		filter = slices.Concat(unreachable, unknownShim6)
 	}
 	if err := c.p.SetBPF(assemble(filter)); err != nil {
-		pc.Close()
-		return nil, fmt.Errorf("filter ICMPv6 socket: %w", err)
+		return fmt.Errorf("filter ICMPv6 socket: %w", err)
 	}
-	return c, nil
+	c.unreachable.Store(unreachableToo)
+	return nil
 }
 
 // Read waits for an error; buf holds what it quotes until the next Read. The error is net.ErrClosed after Close.
@@ -104,7 +114,7 @@ func (c *ErrorConn) Read(buf []byte) (Error, error) {
 
 func (c *ErrorConn) wanted(kind, code, quotedProtocol byte) bool {
 	return kind == icmpParameterProblem && code == icmpUnknownNextHeader && quotedProtocol == shim6Protocol ||
-		c.unreachable && kind == icmpUnreachable && code != icmpPortUnreachable
+		c.unreachable.Load() && kind == icmpUnreachable && code != icmpPortUnreachable
 }
 
 // Close closes the socket; a Read that waits returns.

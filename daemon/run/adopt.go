@@ -20,9 +20,13 @@ import (
 // start sets up the kernel module, tells the engine the local locators and takes up the contexts that outlived the daemon
 // before this one.
 func (l *Loop) start() error {
-	if err := l.setSettings(); err != nil {
+	if err := l.setModule(); err != nil {
 		return err
 	}
+	if err := l.setHeuristic(); err != nil {
+		return err
+	}
+	l.watchFlows()
 	l.refresh()
 	if err := l.adopt(); err != nil {
 		return err
@@ -48,19 +52,19 @@ func (l *Loop) takeAsked() {
 	}
 }
 
-func (l *Loop) setSettings() error {
+func (l *Loop) setModule() error {
 	enabled, gso := true, nl.GSOSegment
 	if l.cfg.GSO == config.GSOWhole {
 		gso = nl.GSOWhole
 	}
-	err := l.ports.Kernel.SetSettings(nl.Settings{
+	return l.ports.Kernel.SetSettings(nl.Settings{
 		Enabled: &enabled, TCPKick: &l.cfg.TCPKick, GSOMode: &gso, MarkMask: &l.cfg.MarkMask,
 	})
-	if err != nil {
-		return err
-	}
-	// On its own, so that the error is about the heuristic.
-	err = l.ports.Kernel.SetSettings(nl.Settings{Heuristic: &l.cfg.Heuristic})
+}
+
+// setHeuristic is apart from setModule, so that its error is about the heuristic.
+func (l *Loop) setHeuristic() error {
+	err := l.ports.Kernel.SetSettings(nl.Settings{Heuristic: &l.cfg.Heuristic})
 	if errors.Is(err, unix.ENOENT) {
 		if s, getErr := l.ports.Kernel.Settings(); getErr == nil {
 			err = fmt.Errorf("%w; the kernel knows %s", err, strings.Join(s.Heuristics, ", "))

@@ -29,7 +29,7 @@ func (b backend) Status(ctx context.Context) (s ctl.Status, err error) {
 	l := b.l
 	err = l.call(ctx, func() {
 		s = ctl.Status{
-			Version: l.version, PID: os.Getpid(), Started: l.started,
+			API: ctl.Version, Version: l.version, Config: l.file, Server: l.cfg.Server, Metrics: l.cfg.Metrics.Listen, PID: os.Getpid(), Started: l.started,
 			SendTimeoutMS: l.cfg.SendTimeout.Milliseconds(), TeardownMS: l.cfg.Teardown.Milliseconds(),
 			Contexts: len(l.engine.Contexts()), Locators: len(l.locators), Subscribers: l.report.events.Subscribers(),
 		}
@@ -87,6 +87,20 @@ func shownContext(s engine.Snapshot, k *nl.Context) ctl.Context {
 		KeepaliveIntervalMS: s.KeepaliveInterval.Milliseconds(),
 		ProbesSent:          s.ProbesSent, ProbesReceived: s.ProbesReceived, KeepalivesSent: s.KeepalivesSent,
 	}
+	c.Ranking, c.Paths = []ctl.Pair{}, shownPaths(s, k)
+	c.ReportsSent, c.ReportsReceived = []ctl.ProbeReport{}, []ctl.ProbeReport{}
+	for _, p := range s.Ranking {
+		c.Ranking = append(c.Ranking, ctl.Pair(p))
+	}
+	for _, r := range s.ReportsSent {
+		c.ReportsSent = append(c.ReportsSent, ctl.ProbeReport{Pair: ctl.Pair{Local: r.Src, Peer: r.Dst}, Nonce: r.Nonce, Seen: r.Seen})
+	}
+	for _, r := range s.ReportsReceived {
+		c.ReportsReceived = append(c.ReportsReceived, ctl.ProbeReport{Pair: ctl.Pair{Local: r.Dst, Peer: r.Src}, Nonce: r.Nonce, Seen: true})
+	}
+	if !s.Retry.IsZero() {
+		c.RetryAt = &s.Retry
+	}
 	if k == nil {
 		return c
 	}
@@ -100,6 +114,45 @@ func shownContext(s engine.Snapshot, k *nl.Context) ctl.Context {
 	}
 	return c
 }
+
+// shownPaths joins what the kernel and the engine know of the pairs of a context: the current one first, then those that the
+// kernel uses, then those that were only probed.
+func shownPaths(s engine.Snapshot, k *nl.Context) []ctl.Path {
+	list := []ctl.Path{}
+	at := func(p ctl.Pair) *ctl.Path {
+		i := slices.IndexFunc(list, func(x ctl.Path) bool { return x.Pair == p })
+		if i < 0 {
+			i = len(list)
+			list = append(list, ctl.Path{Pair: p, Current: p == ctl.Pair(s.Current) && s.State == shim6.StateEstablished})
+		}
+		return &list[i]
+	}
+	if s.State == shim6.StateEstablished {
+		at(ctl.Pair(s.Current))
+	}
+	if k != nil {
+		for i, p := range k.Paths {
+			x := at(ctl.Pair(p))
+			x.InKernel = true
+			if len(k.Carried) == len(k.Paths) {
+				c := k.Carried[i]
+				x.TxPackets, x.TxBytes, x.RxPackets, x.RxBytes = c.TxPackets, c.TxBytes, c.RxPackets, c.RxBytes
+			}
+		}
+	}
+	for _, m := range s.Measures {
+		x := at(ctl.Pair(m.Pair))
+		x.Probes, x.Answered, x.Awaited = m.Sent, m.Answered, m.Awaited
+		x.RTTMS, x.LeastRTTMS = fractional(m.RTT), fractional(m.Least)
+		if !m.Last.IsZero() {
+			x.AnsweredAt = &m.Last
+		}
+	}
+	return list
+}
+
+// fractional gives milliseconds with what is below, to the microsecond.
+func fractional(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
 
 func shownTeardown(d time.Duration) int64 {
 	if d == never {
@@ -161,10 +214,7 @@ func (b backend) DeleteContext(ctx context.Context, tag uint64) error {
 func (b backend) ProbeContext(ctx context.Context, tag uint64) error {
 	return b.onContext(ctx, tag, func(s engine.Snapshot) error {
 		if s.State != shim6.StateEstablished {
-			return &ctl.Error{
-				Status: http.StatusConflict, Message: fmt.Sprintf("the context is in state %s", s.State),
-				Hint: "only an ESTABLISHED context has paths to probe",
-			}
+			return notEstablished(s, "has paths to probe")
 		}
 		b.l.handle(engine.ProbeContext{Tag: s.TagLocal})
 		return nil
@@ -200,6 +250,58 @@ func outOfRange(what string, ms int64, least, most time.Duration) error {
 	return &ctl.Error{
 		Status:  http.StatusBadRequest,
 		Message: fmt.Sprintf("%s of %d ms is out of range: %v to %v", what, ms, least, most),
+	}
+}
+
+func (b backend) SwitchContext(ctx context.Context, tag uint64, to ctl.Pair) error {
+	return b.onContext(ctx, tag, func(s engine.Snapshot) error {
+		switch {
+		case s.State != shim6.StateEstablished:
+			return notEstablished(s, "can be switched")
+		case s.Reap != reap.Operational:
+			return &ctl.Error{
+				Status: http.StatusConflict, Message: fmt.Sprintf("the context is %s", s.Reap), Hint: "wait until the exploration is over",
+			}
+		case !slices.ContainsFunc(s.LocatorsLocal, func(l engine.LocatorInfo) bool { return l.Addr == to.Local }),
+			!slices.ContainsFunc(s.LocatorsPeer, func(l engine.LocatorInfo) bool { return l.Addr == to.Peer && l.Verified }):
+			return &ctl.Error{
+				Status: http.StatusConflict, Message: fmt.Sprintf("%v is no pair of a local and a verified peer's locator of the context", to),
+				Hint: "list its locators: shim6ctl context " + ctl.FormatTag(tag),
+			}
+		}
+		b.l.handle(engine.SwitchPath{Tag: s.TagLocal, Pair: engine.LocatorPair(to)})
+		b.l.changed()
+		return nil
+	})
+}
+
+// rankingMost is how many pairs can be ranked.
+const rankingMost = 64
+
+func (b backend) PreferPaths(ctx context.Context, tag uint64, r ctl.Ranking) error {
+	if len(r.Pairs) > rankingMost {
+		return &ctl.Error{Status: http.StatusBadRequest, Message: fmt.Sprintf("%d pairs, at most %d", len(r.Pairs), rankingMost)}
+	}
+	return b.onContext(ctx, tag, func(s engine.Snapshot) error {
+		if s.State != shim6.StateEstablished {
+			return notEstablished(s, "has paths to order")
+		}
+		ev := engine.PreferPairs{Tag: s.TagLocal}
+		for _, p := range r.Pairs {
+			if !p.Local.IsValid() || !p.Peer.IsValid() {
+				return &ctl.Error{Status: http.StatusBadRequest, Message: "a pair lacks an address"}
+			}
+			ev.Pairs = append(ev.Pairs, engine.LocatorPair(p))
+		}
+		b.l.handle(ev)
+		b.l.changed()
+		return nil
+	})
+}
+
+func notEstablished(s engine.Snapshot, what string) error {
+	return &ctl.Error{
+		Status: http.StatusConflict, Message: fmt.Sprintf("the context is in state %s", s.State), Hint: "only an ESTABLISHED context " + what,
 	}
 }
 

@@ -63,7 +63,7 @@ func TestControl(t *testing.T) {
 		status.Subscribers != 1 || len(status.Heuristics) != 2 || time.Since(status.Started) > time.Minute {
 		t.Errorf("status %+v, %v", status, err)
 	}
-	if list, err := c.Contexts(ctx); err != nil || list == nil || len(list) != 0 {
+	if list, err := c.Contexts(ctx, ctl.Filter{}); err != nil || list == nil || len(list) != 0 {
 		t.Errorf("contexts %v, %v", list, err)
 	}
 	locators, err := c.Locators(ctx)
@@ -73,7 +73,7 @@ func TestControl(t *testing.T) {
 
 	p.a.events.queue <- nl.Trigger{ULIDLocal: p.a1, ULIDPeer: p.b1}
 	eventually(t, "a context", func() bool {
-		list, err := c.Contexts(ctx)
+		list, err := c.Contexts(ctx, ctl.Filter{})
 		return err == nil && len(list) == 1 && list[0].State == "ESTABLISHED" && list[0].Kernel != nil
 	})
 	for _, to := range []string{"I1-SENT", "I2-SENT", "ESTABLISHED"} {
@@ -85,7 +85,7 @@ func TestControl(t *testing.T) {
 			t.Errorf("event %+v, %v; want the change to %s", ev, err, to)
 		}
 	}
-	list, err := c.Contexts(ctx)
+	list, err := c.Contexts(ctx, ctl.Filter{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -133,7 +133,7 @@ func TestControl(t *testing.T) {
 	if err := c.Delete(ctx, tag); err != nil {
 		t.Errorf("delete: %v", err)
 	}
-	if list, err := c.Contexts(ctx); err != nil || len(list) != 0 {
+	if list, err := c.Contexts(ctx, ctl.Filter{}); err != nil || len(list) != 0 {
 		t.Errorf("contexts after the deletion %+v, %v", list, err)
 	}
 	if k, _ := p.a.module.Contexts(); len(k) != 0 {
@@ -156,7 +156,7 @@ func TestFlush(t *testing.T) {
 	if k, _ := p.a.module.Contexts(); len(k) != 0 {
 		t.Errorf("the kernel kept %+v", k)
 	}
-	if list, err := c.Contexts(ctx); err != nil || len(list) != 0 {
+	if list, err := c.Contexts(ctx, ctl.Filter{}); err != nil || len(list) != 0 {
 		t.Errorf("contexts %+v, %v", list, err)
 	}
 	calls := p.a.module.called()
@@ -172,7 +172,7 @@ func TestProbeNeedsAnEstablishedContext(t *testing.T) {
 	p.a.events.queue <- nl.Trigger{ULIDLocal: p.a1, ULIDPeer: p.b1}
 	var list []ctl.Context
 	eventually(t, "a context", func() bool {
-		list, _ = c.Contexts(t.Context())
+		list, _ = c.Contexts(t.Context(), ctl.Filter{})
 		return len(list) == 1
 	})
 	tag, err := ctl.ParseTag(list[0].Tag)
@@ -194,7 +194,7 @@ func TestKernelErrorsReachTheClient(t *testing.T) {
 	}
 	p.a.module.mu.Unlock()
 	_, statusErr := c.Status(t.Context())
-	_, listErr := c.Contexts(t.Context())
+	_, listErr := c.Contexts(t.Context(), ctl.Filter{})
 	_, statsErr := c.Stats(t.Context())
 	_, flushErr := c.Flush(t.Context())
 	for what, err := range map[string]error{"status": statusErr, "contexts": listErr, "stats": statsErr, "flush": flushErr} {

@@ -7,6 +7,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"shim6/daemon/ctl"
 	"shim6/daemon/engine"
 	"shim6/daemon/nl"
 	"shim6/daemon/wire"
@@ -56,6 +57,12 @@ func (l *Loop) apply(a engine.Action) {
 	case engine.PathChanged:
 		l.report.pathChanged(l.now, a)
 		l.changed()
+	case engine.SwitchFailed:
+		l.report.switchFailed(l.now, a)
+	case engine.MessageSent:
+		l.report.message(l.now, ctl.EventMessageSent, a.ULIDs, uint64(a.TagLocal), a.Pair, a.Type)
+	case engine.MessageReceived:
+		l.report.message(l.now, ctl.EventMessageReceived, a.ULIDs, uint64(a.TagLocal), a.Pair, a.Type)
 	case engine.Dropped:
 		l.report.dropped(l.now, a)
 	default:

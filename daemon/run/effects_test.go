@@ -25,6 +25,7 @@ import (
 	"shim6/daemon/nl"
 	"shim6/daemon/reap"
 	"shim6/daemon/shim6"
+	"shim6/daemon/wire"
 )
 
 var (
@@ -245,6 +246,12 @@ func TestReports(t *testing.T) {
 			with(map[string]any{"msg": "probe received", "pair": told, "state": "Exploring", "reports": 0.0})},
 		{engine.PathChanged{ULIDs: ids, TagLocal: 0xab, From: pair, To: other},
 			with(map[string]any{"msg": "path changed", "from": told, "to": "2001:db8:b1::1 -> 2001:db8:a1::1"})},
+		{engine.SwitchFailed{ULIDs: ids, TagLocal: 0xab, To: pair, Why: "no answer"},
+			with(map[string]any{"msg": "switch failed", "level": "WARN", "pair": told, "why": "no answer"})},
+		{engine.MessageSent{ULIDs: ids, TagLocal: 0xab, Pair: pair, Type: wire.TypeI1},
+			with(map[string]any{"msg": "message sent", "level": "DEBUG", "pair": told, "type": "I1"})},
+		{engine.MessageReceived{ULIDs: ids, TagLocal: 0xab, Pair: pair, Type: wire.TypeUpdateAck},
+			with(map[string]any{"msg": "message received", "level": "DEBUG", "pair": told, "type": "UpdateAck"})},
 		{engine.Dropped{Src: ulidB, Dst: ulidA, Reason: engine.ReasonBadTag, Detail: "zero"}, map[string]any{
 			"msg": "dropped", "time": base["time"], "level": "DEBUG", "src": "2001:db8:b1::1", "dst": "2001:db8:a1::1",
 			"reason": "bad-tag", "detail": "zero",
@@ -393,7 +400,7 @@ func (s stuck) WriteTo([]byte, netip.Addr, netip.Addr) error {
 func TestSenderNeverWaits(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		stats, j := new(counters), new(journal)
-		log, err := NewLogger(j, config.Log{Level: "info", Format: "json"})
+		log, _, err := NewLogger(j, config.Log{Level: "info", Format: "json"})
 		if err != nil {
 			t.Fatal(err)
 		}

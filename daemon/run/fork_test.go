@@ -20,7 +20,7 @@ func TestForkContext(t *testing.T) {
 	p.a.events.queue <- nl.Trigger{ULIDLocal: p.a1, ULIDPeer: p.b1}
 	established := func(n int) (list []ctl.Context) {
 		eventually(t, "a context", func() (ok bool) {
-			list, _ = c.Contexts(ctx)
+			list, _ = c.Contexts(ctx, ctl.Filter{})
 			return len(list) == n && list[n-1].State == "ESTABLISHED" && list[n-1].Kernel != nil
 		})
 		return list

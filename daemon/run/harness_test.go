@@ -15,6 +15,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -284,9 +285,10 @@ func (s *socket) Close() error {
 
 // refusals are the ICMPv6 errors that a host gets.
 type refusals struct {
-	queue chan rawsock.Error
-	once  sync.Once
-	end   chan struct{}
+	unreachable atomic.Bool
+	queue       chan rawsock.Error
+	once        sync.Once
+	end         chan struct{}
 }
 
 func newRefusals() *refusals {
@@ -300,6 +302,11 @@ func (r *refusals) Read([]byte) (rawsock.Error, error) {
 	case <-r.end:
 		return rawsock.Error{}, net.ErrClosed
 	}
+}
+
+func (r *refusals) Want(unreachable bool) error {
+	r.unreachable.Store(unreachable)
+	return nil
 }
 
 func (r *refusals) Close() error {
@@ -412,6 +419,9 @@ type host struct {
 	keepFails error
 	cut       map[netip.Addr]bool // sources without a route
 
+	sockets []netip.Addr // local addresses of connections
+	yaml    string       // that a reload reads
+
 	stop func()
 	err  error
 }
@@ -465,17 +475,19 @@ func (h *host) build(t *testing.T, w *wires) {
 		addrs = append(addrs, a.Prefix.Addr())
 	}
 	h.socket = w.socket(addrs...)
-	log, err := NewLogger(h.journal, config.Log{Level: "debug", Format: "json"})
+	log, level, err := NewLogger(h.journal, config.Log{Level: "debug", Format: "json"})
 	if err != nil {
 		t.Fatal(err)
 	}
 	h.loop, err = New(Options{
-		Config: h.cfg, Version: "test", Boot: testBoot, Seed: [32]byte{1, byte(len(addrs)), addrs[0].As16()[5]}, Log: log, Events: h.stream,
+		Config: h.cfg, Level: level, Load: h.load, Version: "test", Boot: testBoot, Seed: [32]byte{1, byte(len(addrs)), addrs[0].As16()[5]}, Log: log, Events: h.stream,
 		Ports: Ports{
 			Kernel: h.module, Events: h.events, Socket: h.socket, Errors: h.icmp, Addresses: h.addresses,
 			Reaches: h.reaches, Changes: h.changes,
 			KeepSources: h.keepSources,
-			LoadKeys:    func() (Keys, error) { return h.keys, nil },
+			Route:       h.route,
+			Sockets:     func(netip.Addr, uint16) ([]netip.Addr, error) { return h.sockets, nil },
+			LoadKeys:    func(string) (Keys, error) { return h.keys, nil },
 		},
 	})
 	if err != nil {
@@ -505,6 +517,29 @@ func (h *host) addresses() ([]rtnl.Address, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return slices.Clone(h.addrs), nil
+}
+
+// load reads the host's configuration file.
+func (h *host) load() (*config.Config, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	c, err := config.Parse(strings.NewReader(h.yaml), "shim6.yaml")
+	if err == nil {
+		c.State, c.Keys = h.cfg.State, h.cfg.Keys
+	}
+	return c, err
+}
+
+// route leads from any address by its own interface, from the first one where none is given.
+func (h *host) route(src, dst netip.Addr) (rtnl.Route, bool, error) {
+	list, err := h.addresses()
+	for _, a := range list {
+		if addr := a.Prefix.Addr(); addr == src || !src.IsValid() {
+			ok, err := h.reaches(addr, dst)
+			return rtnl.Route{Source: addr, Link: a.Link, MTU: 1500}, ok, err
+		}
+	}
+	return rtnl.Route{}, false, err
 }
 
 func (h *host) reaches(src, _ netip.Addr) (bool, error) {

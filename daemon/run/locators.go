@@ -43,15 +43,19 @@ func (l *Loop) refresh() {
 		if slices.ContainsFunc(told, func(t engine.LocalLocator) bool { return t.Addr == addr }) {
 			continue
 		}
-		shownOne := ctl.Locator{Addr: addr, Link: a.Link, Deprecated: a.Deprecated, Temporary: a.Temporary}
 		p := l.cfg.PreferenceOf(addr)
-		toldOne := engine.LocalLocator{Addr: addr, Preference: engine.Preference{Transient: p.Transient, Priority: p.Priority, Weight: p.Weight}}
+		toldOne := engine.LocalLocator{
+			Addr: addr, Cost: p.Cost, Preference: engine.Preference{Transient: p.Transient, Priority: p.Priority, Weight: p.Weight},
+		}
 		if a.Deprecated {
 			toldOne.Priority = deprecatedPriority
 		}
+		shownOne := ctl.Locator{
+			Addr: addr, Link: a.Link, Deprecated: a.Deprecated, Temporary: a.Temporary, Priority: toldOne.Priority, Weight: p.Weight, Cost: p.Cost,
+		}
 		if p, keyID, ok := l.keys.ParamsFor(addr); ok {
 			toldOne.PDS, toldOne.KeyID = p.Marshal(), keyID
-			shownOne.Proof, shownOne.KeyID = proof(p), keyID
+			shownOne.Proof, shownOne.KeyID, shownOne.Params, shownOne.Sec = proof(p), keyID, toldOne.PDS, cga.Sec(addr)
 		}
 		shown, told = append(shown, shownOne), append(told, toldOne)
 	}
@@ -109,7 +113,7 @@ func (l *Loop) usable(list []rtnl.Address) []rtnl.Address {
 
 func (l *Loop) sameLocators(told []engine.LocalLocator) bool {
 	return l.told != nil && slices.EqualFunc(l.told, told, func(a, b engine.LocalLocator) bool {
-		return a.Addr == b.Addr && a.KeyID == b.KeyID && a.Preference == b.Preference && slices.Equal(a.PDS, b.PDS)
+		return a.Addr == b.Addr && a.KeyID == b.KeyID && a.Preference == b.Preference && a.Cost == b.Cost && slices.Equal(a.PDS, b.PDS)
 	})
 }
 
@@ -132,7 +136,7 @@ func (l *Loop) loadKeys() {
 	if l.keys != nil && l.keyErr == nil && !stamp.IsZero() && stamp.Equal(l.keyStamp) {
 		return
 	}
-	keys, err := l.ports.LoadKeys()
+	keys, err := l.ports.LoadKeys(l.cfg.Keys)
 	if err != nil && (l.keyErr == nil || l.keyErr.Error() != err.Error()) {
 		l.log.Warn("not every key can be used", "error", err)
 	}

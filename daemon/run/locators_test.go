@@ -47,7 +47,13 @@ func TestLocators(t *testing.T) {
 	want := []ctl.Locator{
 		{Addr: a1, Link: "eth0", Carrier: true, Proof: "CGA", KeyID: "host"},
 		{Addr: plain, Link: "eth0", Carrier: true, Temporary: true},
-		{Addr: a2, Link: "eth1", Carrier: true, Deprecated: true, Proof: "CGA", KeyID: "host"},
+		{Addr: a2, Link: "eth1", Carrier: true, Deprecated: true, Priority: deprecatedPriority, Proof: "CGA", KeyID: "host"},
+	}
+	for i := range l.locators {
+		if params := l.locators[i].Params; (len(params) > 0) != (want[i].Proof != "") {
+			t.Errorf("%v has %d octets of parameters", want[i].Addr, len(params))
+		}
+		l.locators[i].Params = nil
 	}
 	if d := cmp.Diff(want, l.locators, addrs); d != "" {
 		t.Errorf("(-want +got):\n%s", d)
@@ -180,7 +186,7 @@ type counting struct {
 	err error
 }
 
-func (c *counting) load() (Keys, error) {
+func (c *counting) load(string) (Keys, error) {
 	c.n++
 	return none{}, c.err
 }

@@ -75,11 +75,11 @@ func (w *LogWriter) run() {
 	}
 }
 
-// NewLogger returns a logger that writes lines with RFC 3339 times in nanoseconds to w.
-func NewLogger(w io.Writer, c config.Log) (*slog.Logger, error) {
-	var level slog.Level
+// NewLogger returns a logger that writes lines with RFC 3339 times in nanoseconds to w, and its level, which may change.
+func NewLogger(w io.Writer, c config.Log) (*slog.Logger, *slog.LevelVar, error) {
+	level := new(slog.LevelVar)
 	if err := level.UnmarshalText([]byte(c.Level)); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	options := &slog.HandlerOptions{Level: level, ReplaceAttr: func(groups []string, a slog.Attr) slog.Attr {
 		if a.Key == slog.TimeKey && len(groups) == 0 {
@@ -88,7 +88,7 @@ func NewLogger(w io.Writer, c config.Log) (*slog.Logger, error) {
 		return a
 	}}
 	if c.Format == "json" {
-		return slog.New(slog.NewJSONHandler(w, options)), nil
+		return slog.New(slog.NewJSONHandler(w, options)), level, nil
 	}
-	return slog.New(slog.NewTextHandler(w, options)), nil
+	return slog.New(slog.NewTextHandler(w, options)), level, nil
 }

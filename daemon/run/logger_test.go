@@ -21,7 +21,7 @@ func TestLoggerFormats(t *testing.T) {
 		"json": `{"time":"2030-01-02T03:04:05.123456789Z","level":"INFO","msg":"state changed","from":"IDLE"}` + "\n",
 	} {
 		var b bytes.Buffer
-		log, err := NewLogger(&b, config.Log{Level: "info", Format: format})
+		log, _, err := NewLogger(&b, config.Log{Level: "info", Format: format})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -31,7 +31,7 @@ func TestLoggerFormats(t *testing.T) {
 			t.Errorf("%s is %s, want %s", format, b.String(), want)
 		}
 	}
-	if _, err := NewLogger(nil, config.Log{Level: "loud"}); err == nil {
+	if _, _, err := NewLogger(nil, config.Log{Level: "loud"}); err == nil {
 		t.Error("an unknown level was taken")
 	}
 }
@@ -39,7 +39,7 @@ func TestLoggerFormats(t *testing.T) {
 func TestLoggerLevels(t *testing.T) {
 	for level, want := range map[string]int{"debug": 4, "info": 3, "warn": 2, "error": 1} {
 		var b bytes.Buffer
-		log, err := NewLogger(&b, config.Log{Level: level, Format: "json"})
+		log, _, err := NewLogger(&b, config.Log{Level: level, Format: "json"})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -35,6 +35,9 @@ const (
 // A Loop owns the engine and everything that acts for it.
 type Loop struct {
 	cfg     *config.Config
+	load    func() (*config.Config, error)
+	file    string // of the configuration
+	level   *slog.LevelVar
 	version string
 	ports   Ports
 	engine  *engine.Engine
@@ -77,6 +80,7 @@ type Loop struct {
 	pollAt               time.Time
 	refreshed, refreshAt time.Time      // of the local addresses; refreshAt and settleAt are zero for none
 	settleAt             time.Time      // of a locator
+	flowsAt              time.Time      // zero where no peer is configured for it
 	pending              []engine.Event // made by effects, to be handled next
 	strict               bool           // panic where something cannot happen
 }
@@ -84,6 +88,9 @@ type Loop struct {
 // Options are what a Loop is made from.
 type Options struct {
 	Config  *config.Config
+	Load    func() (*config.Config, error) // reads it again, nil for always the same
+	File    string                         // that Load reads
+	Level   *slog.LevelVar                 // of the Log, nil where it cannot be changed
 	Version string
 	Boot    string   // names the kernel's boot
 	Seed    [32]byte // of the engine's randomness, unpredictable
@@ -95,29 +102,25 @@ type Options struct {
 
 // New makes a Loop. What it is connected to is the Loop's to close once Run is called.
 func New(o Options) (*Loop, error) {
-	l := o.Config.Limits
-	teardown := o.Config.Teardown
-	if teardown == 0 {
-		teardown = never
-	}
-	e, err := engine.New(engine.Config{
-		Seed: o.Seed, SendTimeout: o.Config.SendTimeout, Teardown: teardown, FailBack: o.Config.FailBack,
-		Multipath: o.Config.MarkMask != 0,
-		Limits: engine.Limits{
-			Contexts: l.Contexts, Verifying: l.Verifying, Waiting: l.Waiting, R1Rate: l.R1Rate, VerifyRate: l.VerifyRate,
-			RecoveryRate: l.RecoveryRate, ErrorRate: l.ErrorRate,
-		},
-	})
+	cfg := engineConfig(o.Config)
+	cfg.Seed = o.Seed
+	e, err := engine.New(cfg)
 	if err != nil {
 		return nil, err
+	}
+	if o.Level == nil {
+		o.Level = new(slog.LevelVar)
+	}
+	if o.Load == nil {
+		o.Load = func() (*config.Config, error) { return o.Config, nil }
 	}
 	if o.LogLost == nil {
 		o.LogLost = func() uint64 { return 0 }
 	}
 	return &Loop{
-		cfg: o.Config, version: o.Version, ports: o.Ports, engine: e, log: o.Log, logLost: o.LogLost,
+		cfg: o.Config, load: o.Load, file: o.File, level: o.Level, version: o.Version, ports: o.Ports, engine: e, log: o.Log, logLost: o.LogLost,
 		report: reporter{log: o.Log, events: o.Events}, stats: new(counters),
-		saved:    newSavedFile(o.Config.StateFile(), o.Boot, l.Contexts),
+		saved:    newSavedFile(o.Config.StateFile(), o.Boot, o.Config.Limits.Contexts),
 		held:     make(map[wire.ContextTag]*held),
 		packets:  make(chan engine.PacketIn, packetQueue),
 		icmp:     make(chan engine.ICMPError, icmpQueue),
@@ -130,19 +133,8 @@ func New(o Options) (*Loop, error) {
 	}, nil
 }
 
-// never is a teardown time that no context reaches.
-const never = 100 * 365 * 24 * time.Hour
-
 // Ready is closed when the kernel module is set up and its contexts are adopted.
 func (l *Loop) Ready() <-chan struct{} { return l.ready }
-
-// Reload makes the Loop read the key directory and the local addresses again.
-func (l *Loop) Reload() {
-	select {
-	case l.reload <- struct{}{}:
-	default:
-	}
-}
 
 // Run works until ctx is done, which is no error, or something fails that the daemon cannot do without. Contexts stay in
 // the kernel in either case.
@@ -199,10 +191,7 @@ func (l *Loop) serve(ctx context.Context) error {
 		case <-l.ports.Changes:
 			handle = l.refreshSoon
 		case <-l.reload:
-			handle = func() {
-				l.keyStamp = time.Time{}
-				l.refresh()
-			}
+			handle = l.onReload
 		case <-timer.C:
 			handle = l.onTime
 		}
@@ -217,7 +206,7 @@ func (l *Loop) serve(ctx context.Context) error {
 // alarm is when onTime must be called.
 func (l *Loop) alarm() time.Time {
 	at := l.pollAt
-	for _, t := range []time.Time{l.engine.Deadline(), l.saveAt, l.refreshAt, l.settleAt} {
+	for _, t := range []time.Time{l.engine.Deadline(), l.saveAt, l.refreshAt, l.settleAt, l.flowsAt} {
 		if !t.IsZero() && t.Before(at) {
 			at = t
 		}
@@ -235,6 +224,9 @@ func (l *Loop) onTime() {
 	}
 	if due(l.refreshAt) || due(l.settleAt) {
 		l.refresh()
+	}
+	if due(l.flowsAt) {
+		l.takeFlows()
 	}
 	if due(l.pollAt) {
 		l.pollAt = l.now.Add(pollInterval)

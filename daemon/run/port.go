@@ -45,6 +45,8 @@ type Socket interface {
 // Errors are the ICMPv6 errors that say that a host does not know Shim6: *rawsock.ErrorConn.
 type Errors interface {
 	Read(buf []byte) (rawsock.Error, error)
+	// Want tells whether errors about hosts that cannot be reached are wanted.
+	Want(unreachable bool) error
 	Close() error
 }
 
@@ -64,6 +66,8 @@ type Ports struct {
 	Reaches   func(src, dst netip.Addr) (bool, error) // rtnl.Reaches
 	// KeepSources is rtnl.KeepSources.
 	KeepSources func(addrs []netip.Addr, link int) error
-	Changes     <-chan struct{}      // rtnl.Watch
-	LoadKeys    func() (Keys, error) // what is usable comes even with an error
+	Changes     <-chan struct{}                                         // rtnl.Watch
+	Route       func(src, dst netip.Addr) (rtnl.Route, bool, error)     // rtnl.RouteTo
+	Sockets     func(dst netip.Addr, port uint16) ([]netip.Addr, error) // rtnl.Sources
+	LoadKeys    func(dir string) (Keys, error)                          // what is usable comes even with an error
 }

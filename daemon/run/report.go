@@ -11,6 +11,7 @@ import (
 	"shim6/daemon/ctl"
 	"shim6/daemon/engine"
 	"shim6/daemon/nl"
+	"shim6/daemon/wire"
 )
 
 // A reporter tells what happens to the log and to the event stream, in the same words.
@@ -51,6 +52,7 @@ func attrs(ev ctl.Event) []slog.Attr {
 	text("to", ev.To)
 	text("why", ev.Why)
 	text("pair", ev.Pair)
+	text("type", ev.Type)
 	text("state", ev.State)
 	if ev.Nonce != nil {
 		add(true, "nonce", *ev.Nonce)
@@ -104,6 +106,20 @@ func (r *reporter) pathChanged(now time.Time, a engine.PathChanged) {
 	r.tell(slog.LevelInfo, ctl.Event{
 		Time: now, Event: ctl.EventPathChanged, ULIDLocal: a.ULIDs.Local, ULIDPeer: a.ULIDs.Peer, Tag: tag(a.TagLocal),
 		From: ctl.Pair(a.From).String(), To: ctl.Pair(a.To).String(),
+	})
+}
+
+func (r *reporter) switchFailed(now time.Time, a engine.SwitchFailed) {
+	r.tell(slog.LevelWarn, ctl.Event{
+		Time: now, Event: ctl.EventSwitchFailed, ULIDLocal: a.ULIDs.Local, ULIDPeer: a.ULIDs.Peer, Tag: tag(a.TagLocal),
+		Pair: ctl.Pair(a.To).String(), Why: a.Why,
+	})
+}
+
+// message tells of a message of the exchanges, which are few: what comes of them is logged as changes of state.
+func (r *reporter) message(now time.Time, event string, ulids engine.ULIDPair, t uint64, pair engine.LocatorPair, kind wire.MessageType) {
+	r.tell(slog.LevelDebug, ctl.Event{
+		Time: now, Event: event, ULIDLocal: ulids.Local, ULIDPeer: ulids.Peer, Tag: tag(t), Pair: ctl.Pair(pair).String(), Type: kind.String(),
 	})
 }
 

@@ -85,7 +85,7 @@ func (e *env) run(ctx context.Context, args []string) int {
 	if names := missingCapabilities(); names != "" {
 		return e.fail(exitFail, fmt.Errorf("shim6d lacks %s", names), "run it as root")
 	}
-	if err := serve(ctx, e, c); err != nil {
+	if err := serve(ctx, e, *file, c); err != nil {
 		return e.fail(exitFail, err, nl.Hint(err))
 	}
 	return exitOK

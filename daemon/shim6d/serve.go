@@ -3,6 +3,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -32,10 +33,10 @@ const (
 )
 
 // serve opens everything that the daemon needs and works until ctx is done.
-func serve(ctx context.Context, e *env, c *config.Config) (err error) {
+func serve(ctx context.Context, e *env, file string, c *config.Config) (err error) {
 	lines := run.NewLogWriter(e.stderr)
 	defer func() { err = errors.Join(err, lines.Close(logGrace)) }()
-	log, err := run.NewLogger(lines, c.Log)
+	log, level, err := run.NewLogger(lines, c.Log)
 	if err != nil {
 		return err
 	}
@@ -63,7 +64,8 @@ func serve(ctx context.Context, e *env, c *config.Config) (err error) {
 	defer w.close()
 	events := new(ctl.Events)
 	options := run.Options{
-		Config: c, Version: buildinfo.Version(), Log: log, LogLost: lines.Lost, Events: events, Ports: w.ports(c),
+		Config: c, Load: func() (*config.Config, error) { return load(file) }, File: cmp.Or(file, config.DefaultPath), Level: level,
+		Version: buildinfo.Version(), Log: log, LogLost: lines.Lost, Events: events, Ports: w.ports(),
 	}
 	if options.Boot, err = boot(); err != nil {
 		return err

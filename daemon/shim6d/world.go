@@ -65,11 +65,13 @@ func (w *world) close() {
 	}
 }
 
-func (w *world) ports(c *config.Config) run.Ports {
+func (w *world) ports() run.Ports {
 	return run.Ports{
 		Kernel: w.kernel, Events: w.events, Socket: w.socket, Errors: w.errors, Addresses: rtnl.List, Reaches: rtnl.Reaches,
 		KeepSources: rtnl.KeepSources,
 		Changes:     w.changes,
-		LoadKeys:    func() (run.Keys, error) { return cga.LoadDir(c.Keys) },
+		Route:       rtnl.RouteTo,
+		Sockets:     rtnl.Sources,
+		LoadKeys:    func(dir string) (run.Keys, error) { return cga.LoadDir(dir) },
 	}
 }

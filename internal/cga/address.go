@@ -168,6 +168,9 @@ func (p *Params) verifyFor(addr netip.Addr, most uint8) error {
 	return verifyHBA(addr, p, mp, most)
 }
 
+// Sec gives the Sec of a CGA: the leftmost bits of its interface identifier (RFC 3972 section 2).
+func Sec(addr netip.Addr) uint8 { return addr.As16()[8] >> 5 }
+
 func unsupportedSec(sec, most uint8) error {
 	if most == maxAnySec {
 		return fmt.Errorf("%w: %d, three bits hold at most %d", ErrUnsupportedSec, sec, most)
