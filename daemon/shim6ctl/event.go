@@ -30,7 +30,7 @@ func (e *env) printEvent(ev ctl.Event) error {
 	case ctl.EventDropped:
 		below = ctl.Pair{Local: ev.Src, Peer: ev.Dst}.String()
 	}
-	for _, s := range []string{ev.State, ev.Reason} {
+	for _, s := range []string{ev.Type, ev.State, ev.Reason} {
 		if s != "" {
 			fmt.Fprintf(&b, "  %s", s)
 		}

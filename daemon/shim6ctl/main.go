@@ -11,6 +11,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 	"time"
 
@@ -55,7 +56,9 @@ func (e *env) run(ctx context.Context, args []string) int {
 		// An interrupt is the way to end monitor.
 		return exitOK
 	}
-	fmt.Fprintf(e.stderr, "shim6ctl: error: %v\n", err)
+	for line := range strings.Lines(err.Error()) {
+		fmt.Fprintf(e.stderr, "shim6ctl: error: %s\n", strings.TrimSuffix(line, "\n"))
+	}
 	if hint := e.hint(err); hint != "" {
 		fmt.Fprintf(e.stderr, "hint: %s\n", hint)
 	}
@@ -71,7 +74,7 @@ func (e *env) hint(err error) string {
 	case !e.started:
 		return "shim6ctl --help tells the commands, shim6ctl COMMAND --help their flags"
 	case errors.Is(err, ctl.ErrNotRunning):
-		return "start it: systemctl start shim6d; or name its control socket: --socket PATH"
+		return "start it: systemctl start shim6d; or name its control socket: --socket PATH; shim6ctl doctor looks for what is wrong"
 	case errors.As(err, &answer):
 		return answer.Hint
 	}
@@ -85,23 +88,38 @@ func (e *env) command() *cobra.Command {
 		Long: `shim6ctl shows and steers the shim6 daemon of this network namespace.
 Nouns show and change nothing; verbs act.`,
 		Example: `  shim6ctl status
-  shim6ctl contexts --json
+  shim6ctl explain www.example.org:443
+  shim6ctl contexts --state ESTABLISHED --json
   shim6ctl monitor
-  shim6ctl probe 1a2b3c4d5e6f`,
+  shim6ctl switch 1a2b3c4d5e6f 2001:db8:a2::1,2001:db8:b1::1`,
 		Version:       buildinfo.Version(),
 		SilenceErrors: true,
 		SilenceUsage:  true,
-		Args:          cobra.NoArgs,
+		Args:          unknownCommand,
 		RunE:          func(*cobra.Command, []string) error { return errors.New("no command given") },
 	}
+	root.SuggestionsMinimumDistance = 2
 	root.SetOut(e.stdout)
 	root.SetErr(e.stderr)
 	root.SetVersionTemplate("shim6ctl {{.Version}}\n")
 	root.PersistentFlags().StringVar(&e.socket, "socket", config.Default().Socket, "control socket of the daemon")
 	root.AddCommand(e.nouns()...)
 	root.AddCommand(e.verbs()...)
+	root.AddCommand(e.top(), e.bundle())
 	root.CompletionOptions.HiddenDefaultCmd = true
 	return root
+}
+
+// unknownCommand is for a word that is no command: a similar one may be meant.
+func unknownCommand(cmd *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	similar := ""
+	if names := cmd.SuggestionsFor(args[0]); len(names) > 0 {
+		similar = "; did you mean " + strings.Join(names, " or ") + "?"
+	}
+	return fmt.Errorf("unknown command %q for %q%s", args[0], cmd.CommandPath(), similar)
 }
 
 // client runs fn with a Client once the command line is known to be right.

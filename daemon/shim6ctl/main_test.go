@@ -3,12 +3,17 @@
 package main
 
 import (
+	"archive/tar"
 	"bytes"
+	"compress/gzip"
 	"context"
 	"errors"
+	"fmt"
+	"io"
 	"log/slog"
 	"net/netip"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -19,6 +24,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"shim6/daemon/ctl"
+	"shim6/daemon/doctor"
 )
 
 func TestMain(m *testing.M) {
@@ -35,6 +41,7 @@ var (
 type daemon struct {
 	heuristics []ctl.Heuristic
 	contexts   []ctl.Context
+	reloaded   bool
 	events     *ctl.Events
 }
 
@@ -51,14 +58,20 @@ func newDaemon() *daemon {
 			LocatorsLocal: []ctl.ContextLocator{{Addr: ulidA, Method: "CGA", Verified: true, Broken: true}, {Addr: locA, Method: "CGA", Verified: true}},
 			LocatorsPeer:  []ctl.ContextLocator{{Addr: ulidB, Verified: true, Probed: true}, {Addr: locA, Method: "HBA"}},
 			Reap:          "Exploring", SendTimeoutMS: 15000, KeepaliveTimeoutMS: 15000, KeepaliveIntervalMS: 5000,
-			ProbesSent: 3, ProbesReceived: 2, KeepalivesSent: 1,
+			ProbesSent: 3, ProbesReceived: 2, KeepalivesSent: 1, Ranking: []ctl.Pair{{Local: locA, Peer: ulidB}},
+			Paths: []ctl.Path{
+				{Pair: ctl.Pair{Local: locA, Peer: ulidB}, Current: true, InKernel: true, Probes: 8, Answered: 6, RTTMS: 12.345, LeastRTTMS: 9, TxPackets: 5, RxPackets: 6},
+				{Pair: ctl.Pair{Local: ulidA, Peer: ulidB}, InKernel: true, Probes: 1, Awaited: 1},
+			},
+			ReportsSent:     []ctl.ProbeReport{{Pair: ctl.Pair{Local: locA, Peer: ulidB}, Nonce: 0xabc, Seen: true}, {Pair: ctl.Pair{Local: ulidA, Peer: ulidB}, Nonce: 2}},
+			ReportsReceived: []ctl.ProbeReport{{Pair: ctl.Pair{Local: locA, Peer: ulidB}, Nonce: 3, Seen: true}},
 			Kernel: &ctl.KernelContext{
 				Paths: []ctl.Pair{{Local: locA, Peer: ulidB}, {Local: ulidA, Peer: ulidB}},
 				Reap:  "Exploring", TxPackets: 10, TxBytes: 1000, RxPackets: 20, RxBytes: 2000, IdleMS: 1500,
 			},
 		},
 		{
-			Tag: "00000000000a", ULIDLocal: ulidA, ULIDPeer: locA, State: "I1-SENT", Since: since,
+			Tag: "00000000000a", RetryAt: new(time.Now().Add(time.Hour)), ULIDLocal: ulidA, ULIDPeer: locA, State: "I1-SENT", Since: since,
 			Current: ctl.Pair{Local: ulidA, Peer: locA}, Reap: "Operational",
 			LocatorsLocal: []ctl.ContextLocator{}, LocatorsPeer: []ctl.ContextLocator{},
 		},
@@ -67,7 +80,7 @@ func newDaemon() *daemon {
 
 func (d *daemon) Status(context.Context) (ctl.Status, error) {
 	return ctl.Status{
-		Version: "1.2.3", PID: 77, Started: time.Now().Add(-time.Hour), Enabled: true, Heuristic: "default",
+		API: 1, Version: "1.2.3", Config: "/etc/shim6/shim6.yaml", Server: true, Metrics: "[::1]:9556", PID: 77, Started: time.Now().Add(-time.Hour), Enabled: true, Heuristic: "default",
 		Heuristics: []string{"none", "default"}, GSO: "segment", MarkMask: 255, SendTimeoutMS: 15000, TeardownMS: 600000,
 		Contexts: len(d.contexts), Locators: 2, Subscribers: d.events.Subscribers(),
 	}, nil
@@ -77,7 +90,7 @@ func (d *daemon) Contexts(context.Context) ([]ctl.Context, error) { return d.con
 
 func (d *daemon) Locators(context.Context) ([]ctl.Locator, error) {
 	return []ctl.Locator{
-		{Addr: ulidA, Link: "eth0", Carrier: true, Proof: "CGA", KeyID: "host"},
+		{Addr: ulidA, Link: "eth0", Carrier: true, Proof: "CGA", KeyID: "host", Sec: 1, Priority: 3, Params: bytes.Repeat([]byte{0xab, 0xcd}, 20)},
 		{Addr: locA, Link: "wlan0", Deprecated: true, Temporary: true},
 	}, nil
 }
@@ -185,6 +198,60 @@ func (d *daemon) ProbeContext(_ context.Context, tag uint64) error {
 	return nil
 }
 
+// SwitchContext moves at once, but not to a path from nowhere.
+func (d *daemon) SwitchContext(_ context.Context, tag uint64, to ctl.Pair) error {
+	for i, c := range d.contexts {
+		if c.Tag != ctl.FormatTag(tag) {
+			continue
+		}
+		ev := ctl.Event{Time: time.Now(), Tag: c.Tag, Event: ctl.EventPathChanged, From: c.Current.String(), To: to.String()}
+		if to.Local == ulidB {
+			ev = ctl.Event{Time: time.Now(), Tag: c.Tag, Event: ctl.EventSwitchFailed, Pair: to.String(), Why: "no answer"}
+		} else {
+			d.contexts[i].Current = to
+		}
+		d.events.Publish(ev)
+		return nil
+	}
+	return ctl.ErrNoContext
+}
+
+func (d *daemon) PreferPaths(_ context.Context, tag uint64, r ctl.Ranking) error {
+	for i, c := range d.contexts {
+		if c.Tag == ctl.FormatTag(tag) {
+			d.contexts[i].Ranking = r.Pairs
+			return nil
+		}
+	}
+	return ctl.ErrNoContext
+}
+
+// Reload is right once.
+func (d *daemon) Reload(context.Context) (ctl.Reloaded, error) {
+	if d.reloaded {
+		return ctl.Reloaded{}, &ctl.Error{Status: 400, Message: "f.yaml:1: unknown key \"x\"\nf.yaml:2: unknown key \"y\"", Hint: "nothing was changed"}
+	}
+	d.reloaded = true
+	return ctl.Reloaded{Applied: []string{"teardown"}, Restart: []string{"socket"}, Warnings: []string{"unwise"}}, nil
+}
+
+func (d *daemon) Flows(context.Context) ([]ctl.Flow, error) {
+	return []ctl.Flow{
+		{ULIDLocal: ulidA, ULIDPeer: ulidB, Packets: 3, Bytes: 4000, AgeMS: 1234, Wanted: true, Code: ctl.CodePeerSilent},
+	}, nil
+}
+
+func (d *daemon) Explain(_ context.Context, peer netip.Addr, port uint16) ([]ctl.Explanation, error) {
+	return []ctl.Explanation{
+		{ULIDLocal: ulidA, ULIDPeer: peer, Protected: true, Code: ctl.CodeReapOperational, Steps: []ctl.Step{
+			{Name: "reap", Result: ctl.ResultOK, Code: ctl.CodeReapOperational, Text: fmt.Sprintf("port %d, and a long text with an address %v that must go on in the next line", port, ulidA)},
+		}},
+		{ULIDPeer: peer, Code: ctl.CodeNoRoute, Steps: []ctl.Step{
+			{Name: "address selection", Result: ctl.ResultNo, Code: ctl.CodeNoRoute, Text: "no route", Hint: "ip -6 route get " + peer.String()},
+		}},
+	}, nil
+}
+
 func (d *daemon) Flush(context.Context) (int, error) {
 	n := len(d.contexts)
 	d.contexts = []ctl.Context{}
@@ -223,10 +290,65 @@ func TestScripts(t *testing.T) {
 			e.Setenv("SOCK", path)
 			e.Defer(func() { os.RemoveAll(dir) })
 			serve(t, e.Defer, path)
+			// testscript expands no variables in files.
+			for _, name := range []string{"keys.yaml"} {
+				file := filepath.Join(e.WorkDir, name)
+				if b, err := os.ReadFile(file); err == nil {
+					b = bytes.ReplaceAll(b, []byte("$WORK"), []byte(e.WorkDir))
+					if err := os.WriteFile(file, b, 0o644); err != nil {
+						return err
+					}
+				}
+			}
 			return nil
 		},
-		Cmds: map[string]func(*testscript.TestScript, bool, []string){"columns": columns, "reader": reader},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"columns": columns, "reader": reader, "status": status, "bundle": checkBundle,
+		},
 	})
+}
+
+// status fails unless a program ends with the exit status; what it prints goes to the log.
+func status(ts *testscript.TestScript, _ bool, args []string) {
+	err := ts.Exec(args[1], args[2:]...)
+	code := 0
+	var exit *exec.ExitError
+	if errors.As(err, &exit) {
+		code = exit.ExitCode()
+	} else if err != nil {
+		ts.Fatalf("%v", err)
+	}
+	if args[0] != fmt.Sprint(code) {
+		ts.Fatalf("%q ends with %d, not %s", args[1:], code, args[0])
+	}
+}
+
+// checkBundle fails unless an archive has the files, and no private key.
+func checkBundle(ts *testscript.TestScript, _ bool, args []string) {
+	f, err := os.Open(ts.MkAbs(args[0]))
+	ts.Check(err)
+	defer f.Close()
+	z, err := gzip.NewReader(f)
+	ts.Check(err)
+	has := make(map[string]bool)
+	for r := tar.NewReader(z); ; {
+		h, err := r.Next()
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		ts.Check(err)
+		b, err := io.ReadAll(r)
+		ts.Check(err)
+		has[strings.TrimPrefix(h.Name, "shim6-debug/")] = true
+		if bytes.Contains(b, []byte("SECRET")) {
+			ts.Fatalf("%s tells a private key", h.Name)
+		}
+	}
+	for _, name := range args[1:] {
+		if !has[name] {
+			ts.Fatalf("%s is not in the bundle, which has %v", name, has)
+		}
+	}
 }
 
 // columns fails when a line of the last standard output is longer than 80 characters.
@@ -279,8 +401,8 @@ func TestManual(t *testing.T) {
 	e := &env{stdout: new(bytes.Buffer), stderr: new(bytes.Buffer), now: time.Now}
 	root := e.command()
 	root.InitDefaultHelpFlag()
-	if n := len(root.Commands()); n != 13 {
-		t.Errorf("%d commands, want 13", n)
+	if n := len(root.Commands()); n != 25 {
+		t.Errorf("%d commands, want 25", n)
 	}
 	for _, c := range append(root.Commands(), root) {
 		if c != root && !strings.Contains(manual, "\n.It Cm "+c.Name()) {
@@ -288,6 +410,27 @@ func TestManual(t *testing.T) {
 		}
 		c.Flags().VisitAll(func(f *pflag.Flag) { checkFlag(t, manual, c, f) })
 		c.PersistentFlags().VisitAll(func(f *pflag.Flag) { checkFlag(t, manual, c, f) })
+	}
+}
+
+// Every code that can be printed is in the manual.
+func TestManualHasEveryCode(t *testing.T) {
+	b, err := os.ReadFile("shim6ctl.8")
+	if err != nil {
+		t.Fatal(err)
+	}
+	has := make(map[string]bool)
+	for line := range strings.Lines(string(b)) {
+		if list, ok := strings.CutPrefix(line, ".It Li "); ok {
+			for _, code := range strings.Split(strings.TrimSpace(list), " , ") {
+				has[code] = true
+			}
+		}
+	}
+	for _, code := range append(ctl.Codes(), doctor.Codes()...) {
+		if !has[code] {
+			t.Errorf("code %s is not in the manual", code)
+		}
 	}
 }
 

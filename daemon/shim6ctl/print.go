@@ -3,6 +3,7 @@
 package main
 
 import (
+	"encoding/hex"
 	"fmt"
 	"maps"
 	"slices"
@@ -24,6 +25,13 @@ func (e *env) row(indent, name string, values ...string) {
 func (e *env) printStatus(s ctl.Status) {
 	e.row("", "version", s.Version)
 	e.row("", "process", fmt.Sprintf("%d, running for %s", s.PID, e.since(s.Started)))
+	e.row("", "configuration", s.Config)
+	if s.Server {
+		e.row("", "server", "on: contexts are made when peers ask")
+	}
+	if s.Metrics != "" {
+		e.row("", "metrics", "http://"+s.Metrics+"/metrics")
+	}
 	e.row("", "kernel", onOff(s.Enabled))
 	e.row("", "heuristic", fmt.Sprintf("%s (of %s)", s.Heuristic, strings.Join(s.Heuristics, ", ")))
 	e.row("", "tcp kick", onOff(s.TCPKick))
@@ -102,11 +110,17 @@ func (e *env) printContext(c ctl.Context) {
 	e.row("  ", "teardown", teardown(c.TeardownMS))
 	e.row("  ", "probes", fmt.Sprintf("%d sent, %d received", c.ProbesSent, c.ProbesReceived))
 	e.row("  ", "keepalives", fmt.Sprintf("%d sent", c.KeepalivesSent))
-	if k := c.Kernel; k != nil && len(k.Paths) > 1 {
-		for i, p := range k.Paths {
-			e.row("  ", fmt.Sprintf("path %d", i), p.Local.String(), p.Peer.String())
-		}
+	if c.RetryAt != nil {
+		e.row("  ", "asked again", "in "+max(c.RetryAt.Sub(e.now()), 0).Round(time.Second).String()+" at the earliest")
 	}
+	for i, p := range c.Ranking {
+		e.row("  ", fmt.Sprintf("preferred %d", i+1), p.Local.String(), p.Peer.String())
+	}
+	for i, p := range c.Paths {
+		e.row("  ", fmt.Sprintf("path %d", i), p.Local.String(), p.Peer.String(), pathWords(p))
+	}
+	e.printReports("sent", c.ReportsSent)
+	e.printReports("received", c.ReportsReceived)
 	e.printLocatorSet("local", c.GenerationLocal, c.LocatorsLocal)
 	e.printLocatorSet("peer", c.GenerationPeer, c.LocatorsPeer)
 }
@@ -114,10 +128,7 @@ func (e *env) printContext(c ctl.Context) {
 func (e *env) printLocatorSet(whose string, generation uint32, list []ctl.ContextLocator) {
 	fmt.Fprintf(e.stdout, "  %s locators, generation %d\n", whose, generation)
 	for _, l := range list {
-		words := []string{l.Method}
-		if !l.Verified {
-			words = append(words, "unverified")
-		}
+		words := []string{how(l)}
 		if l.Probed {
 			words = append(words, "probed")
 		}
@@ -129,35 +140,81 @@ func (e *env) printLocatorSet(whose string, generation uint32, list []ctl.Contex
 	}
 }
 
+// how tells how a locator was verified.
+func how(l ctl.ContextLocator) string {
+	switch {
+	case !l.Verified:
+		return strings.TrimSpace(l.Method + " unverified")
+	case l.Method == "":
+		return "ULID" // it needs no proof: packets come from it
+	}
+	return "by " + l.Method
+}
+
+func (e *env) printReports(what string, list []ctl.ProbeReport) {
+	for i, r := range list {
+		name := ""
+		if i == 0 {
+			name = what
+		}
+		words := fmt.Sprintf("nonce %08x", r.Nonce)
+		if what == "sent" && r.Seen {
+			words += ", reported by the peer"
+		}
+		e.row("  ", name, r.Pair.Local.String(), r.Pair.Peer.String(), words)
+	}
+}
+
 func (e *env) printLocators(list []ctl.Locator) {
 	if len(list) == 0 {
 		fmt.Fprintln(e.stdout, "no locators")
 	}
 	for _, l := range list {
-		var words []string
-		if l.Deprecated {
-			words = append(words, "deprecated")
-		}
-		if l.Temporary {
-			words = append(words, "temporary")
-		}
-		if !l.Carrier {
-			words = append(words, "no carrier")
-		}
-		if l.Broken {
-			words = append(words, "broken")
-		}
-		fmt.Fprintln(e.stdout, l.Addr)
-		e.row("  ", "interface", l.Link)
-		if l.Proof != "" {
-			e.row("  ", "proof", l.Proof)
-		}
-		if l.KeyID != "" {
-			e.row("  ", "key", l.KeyID)
-		}
-		if len(words) > 0 {
-			e.row("  ", "but", strings.Join(words, ", "))
-		}
+		e.printOneLocator(l)
+	}
+}
+
+func (e *env) printOneLocator(l ctl.Locator) {
+	var words []string
+	if l.Deprecated {
+		words = append(words, "deprecated")
+	}
+	if l.Temporary {
+		words = append(words, "temporary")
+	}
+	if !l.Carrier {
+		words = append(words, "no carrier")
+	}
+	if l.Broken {
+		words = append(words, "broken")
+	}
+	fmt.Fprintln(e.stdout, l.Addr)
+	e.row("  ", "interface", l.Link)
+	switch {
+	case l.Proof != "":
+		e.row("  ", "proof", fmt.Sprintf("%s, sec %d", l.Proof, l.Sec))
+	default:
+		e.row("  ", "proof", "none: it is told to no peer")
+	}
+	if l.KeyID != "" {
+		e.row("  ", "key", l.KeyID)
+	}
+	if l.Priority != 0 || l.Weight != 0 || l.Cost != 0 {
+		e.row("  ", "preference", fmt.Sprintf("priority %d, weight %d, cost %d", l.Priority, l.Weight, l.Cost))
+	}
+	if len(words) > 0 {
+		e.row("  ", "but", strings.Join(words, ", "))
+	}
+}
+
+// printLocator shows one locator with its parameters.
+func (e *env) printLocator(l ctl.Locator) {
+	e.printOneLocator(l)
+	const perLine = 24
+	name := "parameters"
+	for p := l.Params; len(p) > 0; p = p[min(perLine, len(p)):] {
+		e.row("  ", name, hex.EncodeToString(p[:min(perLine, len(p))]))
+		name = ""
 	}
 }
 

@@ -4,7 +4,9 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"net/http"
 	"net/netip"
 	"strconv"
 	"strings"
@@ -20,14 +22,20 @@ func (e *env) verbs() []*cobra.Command {
 	return []*cobra.Command{
 		e.onTag("delete TAG", "drop a context", (*ctl.Client).Delete),
 		e.onTag("probe TAG", "make a context explore its paths now", (*ctl.Client).Probe),
+		e.switchPath(),
+		e.prefer(),
 		{
-			Use: "set TAG NAME=VALUE...", Short: "change timeouts of a context: send-timeout=3s teardown=5m", Args: cobra.MinimumNArgs(2),
+			Use: "set TAG|all NAME=VALUE...", Short: "change timeouts of a context, or of all: send-timeout=3s teardown=5m", Args: cobra.MinimumNArgs(2),
+			ValidArgsFunction: e.completeTag,
 			RunE: func(cmd *cobra.Command, args []string) error {
-				tag, err := ctl.ParseTag(args[0])
+				t, err := timeouts(args[1:])
 				if err != nil {
 					return err
 				}
-				t, err := timeouts(args[1:])
+				if args[0] == "all" {
+					return e.client(func(c *ctl.Client) error { return e.setAll(cmd.Context(), c, t) })
+				}
+				tag, err := ctl.ParseTag(args[0])
 				if err != nil {
 					return err
 				}
@@ -36,7 +44,7 @@ func (e *env) verbs() []*cobra.Command {
 		},
 		{
 			Use: "fork TAG [NAME=VALUE...]", Short: "begin another context for the same ULIDs: local=ADDR peer=ADDR send-timeout=3s",
-			Args: cobra.MinimumNArgs(1),
+			Args: cobra.MinimumNArgs(1), ValidArgsFunction: e.completeTag,
 			RunE: func(cmd *cobra.Command, args []string) error {
 				tag, err := ctl.ParseTag(args[0])
 				if err != nil {
@@ -66,6 +74,7 @@ func (e *env) verbs() []*cobra.Command {
 			Use: "tune HEURISTIC.PARAMETER=NUMBER...", Short: "set parameters of heuristics in use", Args: cobra.MinimumNArgs(1),
 			RunE: func(cmd *cobra.Command, args []string) error { return e.changeHeuristics(cmd.Context(), "", args) },
 		},
+		e.reload(),
 		{
 			Use: "flush", Short: "drop every context", Args: cobra.NoArgs,
 			RunE: func(cmd *cobra.Command, _ []string) error {
@@ -83,7 +92,7 @@ func (e *env) verbs() []*cobra.Command {
 
 func (e *env) onTag(use, short string, act func(*ctl.Client, context.Context, uint64) error) *cobra.Command {
 	return &cobra.Command{
-		Use: use, Short: short, Args: cobra.ExactArgs(1),
+		Use: use, Short: short, Args: cobra.ExactArgs(1), ValidArgsFunction: e.completeTag,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			tag, err := ctl.ParseTag(args[0])
 			if err != nil {
@@ -92,6 +101,30 @@ func (e *env) onTag(use, short string, act func(*ctl.Client, context.Context, ui
 			return e.client(func(c *ctl.Client) error { return act(c, cmd.Context(), tag) })
 		},
 	}
+}
+
+// setAll changes every context that has a tag. One that is gone meanwhile needs no change.
+func (e *env) setAll(ctx context.Context, c *ctl.Client, t ctl.Timeouts) error {
+	list, err := c.Contexts(ctx, ctl.Filter{})
+	if err != nil {
+		return err
+	}
+	n := 0
+	for _, x := range list {
+		tag, err := ctl.ParseTag(x.Tag)
+		if err != nil {
+			continue
+		}
+		var answer *ctl.Error
+		switch err := c.Set(ctx, tag, t); {
+		case err == nil:
+			n++
+		case !errors.As(err, &answer) || answer.Status != http.StatusNotFound:
+			return err
+		}
+	}
+	fmt.Fprintf(e.stdout, "%d contexts changed\n", n)
+	return nil
 }
 
 // changeHeuristics reads parameters such as limit.contexts=100, and sends them with the choice, if any.
