@@ -80,7 +80,15 @@ func command() *cobra.Command {
 			return runShell(cmd.Context(), s)
 		},
 	}
-	root.AddCommand(run, list, shell)
+	bench := &cobra.Command{
+		Use:   "bench",
+		Short: "measure what the module costs, in instructions, and compare it with the goals",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return runBench(cmd.Context(), s)
+		},
+	}
+	root.AddCommand(run, list, shell, bench)
 	return root
 }
 

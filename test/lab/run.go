@@ -166,7 +166,7 @@ func boot(ctx context.Context, s *settings, k *kernel.Kernel, c cases.Case, imag
 		return err
 	}
 	guest, err := vm.Start(ctx, vm.Options{
-		Image: k.Image(), Initramfs: image, Share: share, MemoryMB: memoryMB, CPUs: c.CPUs,
+		Image: k.Image(), Initramfs: image, Share: share, MemoryMB: max(memoryMB, c.MemoryMB), CPUs: c.CPUs,
 		FastTime: c.FastTime, Seed: s.seed, Console: console,
 	})
 	if err != nil {

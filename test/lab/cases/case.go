@@ -26,6 +26,7 @@ type Case struct {
 	Daemons  bool          // the case runs shim6d and needs the hosts' keys
 	Modules  []kernel.Need // of the kernel, beyond those that every case has
 	Programs []string      // of the machine that runs the lab, beyond those that every case has
+	MemoryMB int           // of the guest, 0 for enough
 	CPUs     int           // 1 unless the case is about what happens at the same time
 	Limit    time.Duration // of this machine's time, boot excluded
 	Run      func(*Env) error
@@ -58,9 +59,9 @@ func All() []Case {
 	}
 }
 
-// Find returns the case of a name.
+// Find returns the case of a name, be it one of All or the benchmark.
 func Find(name string) (*Case, error) {
-	all := All()
+	all := append(All(), BenchKernel)
 	i := slices.IndexFunc(all, func(c Case) bool { return c.Name == name })
 	if i < 0 {
 		return nil, fmt.Errorf("there is no case %q", name)

@@ -6,9 +6,11 @@ import (
 	"encoding/binary"
 	"fmt"
 	"net/netip"
+	"slices"
 
 	"github.com/mdlayher/genetlink"
 	"github.com/mdlayher/netlink"
+	"golang.org/x/sys/unix"
 )
 
 // A Conn is a netlink socket in one network namespace.
@@ -109,4 +111,29 @@ func Addr(kind uint16, a netip.Addr) []byte {
 // Nest is an attribute that holds attributes.
 func Nest(kind uint16, inner ...[]byte) []byte {
 	return Raw(kind|netlink.Nested, Attrs(inner...))
+}
+
+// Many sends requests of one command with few system calls, and no acknowledgement for each. The error is the kernel's about
+// any of them.
+func (c *Conn) Many(ns int, command uint8, list [][]byte) error {
+	conn, err := netlink.Dial(unix.NETLINK_GENERIC, &netlink.Config{NetNS: ns})
+	if err != nil {
+		return fmt.Errorf("netlink: %w", err)
+	}
+	defer conn.Close()
+	for batch := range slices.Chunk(list, 64) {
+		messages := make([]netlink.Message, len(batch))
+		for i, attrs := range batch {
+			messages[i].Header = netlink.Header{Type: netlink.HeaderType(c.family.ID), Flags: netlink.Request}
+			messages[i].Data = append([]byte{command, c.family.Version, 0, 0}, attrs...)
+		}
+		messages[len(batch)-1].Header.Flags |= netlink.Acknowledge
+		if _, err := conn.SendMessages(messages); err != nil {
+			return err
+		}
+		if _, err := conn.Receive(); err != nil {
+			return err
+		}
+	}
+	return nil
 }
