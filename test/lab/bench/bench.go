@@ -5,6 +5,7 @@ package bench
 import (
 	"errors"
 	"fmt"
+	"time"
 
 	"shim6/test/lab/report"
 )
@@ -65,6 +66,7 @@ func Costs(g *Guest) (costs []report.Cost, err error) {
 			all = append(all, b)
 		}
 	}
+	settle()
 	for i := range repetitions {
 		g.Say("repetition %d of %d", i+1, repetitions)
 		if err := repetition(g, all); err != nil {
@@ -77,6 +79,10 @@ func Costs(g *Guest) (costs []report.Cost, err error) {
 	}
 	return costs, err
 }
+
+// settle waits until the kernel has done all that new devices ask for. A socket that has kept a route for what it receives would
+// look for another with every packet, once routes have changed.
+func settle() { time.Sleep(5 * time.Second) }
 
 func newBench(l load, t technique, number int) (*bench, error) {
 	n, err := newNetwork(fmt.Sprintf("%d-%s", number, t.name), l.routed, l.devices)

@@ -64,8 +64,8 @@ func Scale(g *Guest) (costs []report.Cost, memory report.Memory, err error) {
 // fill gives both hosts contexts with peers that do not exist.
 func (n *network) fill(g *Guest) (report.Memory, error) {
 	m := report.Memory{Contexts: memoryContexts}
-	// What the boot and the networks have left to be freed is freed.
-	time.Sleep(5 * time.Second)
+	// What the boot and the networks have left to be freed is freed then.
+	settle()
 	before, err := meminfo()
 	if err != nil {
 		return m, err
