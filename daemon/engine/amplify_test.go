@@ -4,8 +4,10 @@ package engine_test
 
 import (
 	"testing"
+	"time"
 
 	"shim6/daemon/engine"
+	"shim6/daemon/shim6"
 	"shim6/daemon/wire"
 )
 
@@ -69,4 +71,41 @@ func TestNothingIsAmplified(t *testing.T) {
 	if ps := pick[engine.SendPacket](acts); len(ps) != 1 || ps[0].Dst != a.addr(0) || ipv6+len(ps[0].Payload) >= 3*(ipv6+8) {
 		t.Errorf("payload is answered by %+v", ps)
 	}
+}
+
+// RFC 5533 section 7.9 has an I1 in I1-SENT, I2-SENT and I2BIS-SENT answered with an R2, which is long. Who sends I1s in the peer's
+// name gets the peer no more than that, and one that is lost is made good by the next.
+func TestI1InThePeersNameIsNotAmplified(t *testing.T) {
+	const ipv6 = 40
+	for _, state := range []shim6.State{shim6.StateI1Sent, shim6.StateI2Sent, shim6.StateI2bisSent} {
+		s := newStage(t, state)
+		in, out, r2 := 0, 0, 0
+		for i := range 1000 {
+			s.world.now = s.world.now.Add(time.Millisecond)
+			m := marshal(t, &wire.I1{InitiatorTag: wire.ContextTag(i + 1), InitNonce: uint32(i)})
+			in += ipv6 + len(m)
+			acts := s.a.sendRaw(s.b.addr(0), s.a.addr(0), m)
+			r2 += len(messages[*wire.R2](t, acts))
+			for _, p := range pick[engine.SendPacket](acts) {
+				out += ipv6 + len(p.Payload)
+			}
+		}
+		if out >= 3*in || r2 > 2 {
+			t.Errorf("%v: %d octets are answered by %d, with %d R2", state, in, out, r2)
+		}
+		s.a.take()
+		s.world.now = s.world.now.Add(time.Second)
+		if acts := s.from(s.b.addr(0), &wire.I1{InitiatorTag: stageTag, InitNonce: 6}); sent(t, acts) != "R2" {
+			t.Errorf("%v: a second later sent %q", state, sent(t, acts))
+		}
+	}
+	// The peer itself gets along with an R1.
+	w, a, b := pair(t, engine.Config{})
+	w.lost = func(engine.SendPacket) bool { return true }
+	a.trigger(b)
+	a.send(b.addr(0), a.addr(0), &wire.I1{InitiatorTag: 9})
+	w.lost = nil
+	b.trigger(a)
+	w.settle()
+	agree(t, a, b)
 }

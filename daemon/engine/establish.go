@@ -114,7 +114,7 @@ func (e *Engine) onI1(now time.Time, p PacketIn, m *wire.I1) {
 		return
 	}
 	c := e.table.find(k)
-	if c == nil || !c.AnswersI1(pairOf(p), m) {
+	if c == nil || !c.AnswersI1(now, pairOf(p), m) {
 		nonce, validator := e.validators.Issue(now, shim6.Binding{
 			Tag: m.InitiatorTag, ULIDs: k.ulids, FII: k.fii, Locators: pairOf(p),
 		})
@@ -127,7 +127,7 @@ func (e *Engine) onI1(now time.Time, p PacketIn, m *wire.I1) {
 	if own == nil {
 		return
 	}
-	e.apply(now, c, c.I1(pairOf(p), m, own))
+	e.apply(now, c, c.I1(now, pairOf(p), m, own))
 }
 
 // onR1 is RFC 5533 section 7.11.

@@ -135,7 +135,7 @@ func TestWaitingIsBounded(t *testing.T) {
 	}
 	a.take()
 	a.handle(a.sign(s))
-	if got := sent(t, a.take()); got != "R2 R2 R2" {
+	if got := sent(t, a.take()); got != "R2 R1 R1" {
 		t.Errorf("sent %s", got)
 	}
 }

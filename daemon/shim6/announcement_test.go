@@ -45,7 +45,7 @@ func options(t *testing.T, a *shim6.Announcement) wire.Options {
 	t.Helper()
 	c := shim6.New(shim6.Params{Rand: newRand(1), ULIDs: shim6.ULIDPair{Local: a.Set.Locators[0].Addr, Peer: b1}})
 	c.Initiate(start, shim6.LocatorPair(c.ULIDs), 1, 1)
-	acts := c.I1(shim6.LocatorPair(c.ULIDs), &wire.I1{}, a)
+	acts := c.I1(start, shim6.LocatorPair(c.ULIDs), &wire.I1{}, a)
 	r2 := acts[0].(shim6.Send).Message.(*wire.R2)
 	if _, err := wire.Marshal(r2); err != nil {
 		t.Fatal(err)

@@ -25,7 +25,8 @@ const (
 	MaxLocators = 32
 	// maxFallbacks bounds how often an exchange goes back from I2 to I1: a peer that answers I1 but never I2 is given up.
 	maxFallbacks = 2
-	// nudgeInterval is the least time between an I2 or I2bis and one sent because the peer shows that it is established.
+	// nudgeInterval is the least time between an I2 or I2bis and one sent because the peer shows that it is established, and
+	// between two R2 that answer I1s while the context is not.
 	nudgeInterval = time.Second
 	// validatorStep is the time a Responder Nonce is issued. A validator lives from two steps to three.
 	validatorStep = ValidatorMinLifetime / 2

@@ -32,19 +32,26 @@ func (c *Context) sendI1(now time.Time, why string) {
 
 // AnswersI1 tells whether an I1 on a pair is for this context to answer, with an R2. Otherwise an R1 is due, as for a
 // context that does not exist (RFC 5533 section 7.9). A source that is not known to be the peer's never gets an R2: that
-// is long.
-func (c *Context) AnswersI1(pair LocatorPair, m *wire.I1) bool {
-	if !c.state.Alive() || !c.Peer.Has(pair.Peer) || !c.HasLocal(pair.Local) {
+// is long. Nor does one that just got one: before the context is established there is no tag to tell a peer, whose I1s are
+// seconds apart, from who floods it in its own name. A peer that gets the R1 comes to its R2 by an I2.
+func (c *Context) AnswersI1(now time.Time, pair LocatorPair, m *wire.I1) bool {
+	switch {
+	case !c.state.Alive() || !c.Peer.Has(pair.Peer) || !c.HasLocal(pair.Local):
 		return false
+	case c.state == StateEstablished:
+		return m.InitiatorTag == c.TagPeer
 	}
-	return c.state != StateEstablished || m.InitiatorTag == c.TagPeer
+	return now.Sub(c.waits().answered) >= nudgeInterval
 }
 
 // I1 answers an I1 with an R2 (RFC 5533 section 7.9). The context tag of the I1 is not learned.
-func (c *Context) I1(pair LocatorPair, m *wire.I1, own *Announcement) []Action {
+func (c *Context) I1(now time.Time, pair LocatorPair, m *wire.I1, own *Announcement) []Action {
 	if c.state == StateEstablished {
 		c.tell(own)
 		c.do(Updated{})
+	} else {
+		c.wake()
+		c.answered = now
 	}
 	c.sendR2(pair, m.InitNonce, own)
 	return c.take()

@@ -232,7 +232,7 @@ func TestAnnouncedTimeout(t *testing.T) {
 	} {
 		c := shim6.New(shim6.Params{Rand: newRand(1), ULIDs: ulids, SendTimeout: d})
 		c.Initiate(start, onULIDs, 5, 6)
-		o := c.I1(onULIDs, &wire.I1{}, alone(t))[0].(shim6.Send).Message.(*wire.R2).KeepaliveTimeout
+		o := c.I1(start, onULIDs, &wire.I1{}, alone(t))[0].(shim6.Send).Message.(*wire.R2).KeepaliveTimeout
 		if (o == nil) != (want == 0) || o != nil && *o != want {
 			t.Errorf("%v is announced as %v, want %d", d, o, want)
 		}

@@ -17,6 +17,7 @@ type pending struct {
 	retries   int
 	fallbacks int       // of the exchange that held belongs to
 	nudged    time.Time // when held was last sent
+	answered  time.Time // when an I1 last got an R2 while held waits for its answer
 	notice    *notice
 	noticed   time.Time    // when a notice was last sent
 	doubted   []netip.Addr // of Local, that a list which is not acknowledged left out
