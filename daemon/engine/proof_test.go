@@ -176,3 +176,56 @@ func TestAgeOfNonces(t *testing.T) {
 		}
 	}
 }
+
+// RFC 5533 section 5.15.2 has a method for each locator: HBAs of the set need nothing more, others are in the signature, alone and in
+// the order of the list (section 5.15.5). RFC 5535 section 5: the P flag says that the set has a key.
+func TestListOfBothMethods(t *testing.T) {
+	w := newWorld(t)
+	spki, err := cga.MarshalPublicKey(&keys()["a"].PublicKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	set := cga.MultiPrefix{P: true, Prefixes: [][8]byte{{0x20, 1, 0xd, 0xb8, 0xa, 1}, {0x20, 1, 0xd, 0xb8, 0xa, 2}}}
+	params := cga.Params{PublicKey: spki, Extensions: []cga.Extension{set.Extension()}, Prefix: set.Prefixes[0]}
+	var members []netip.Addr
+	for _, params.Prefix = range set.Prefixes {
+		a, err := params.Address(0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		members = append(members, a)
+	}
+	x, y := netip.MustParseAddr("2001:db8:77::1"), netip.MustParseAddr("2001:db8:77::2")
+	b := w.add("b", engine.Config{}, locators(t, "b", "2001:db8:b1::/64"))
+	for name, tt := range map[string]struct {
+		signed []netip.Addr
+		ok     bool
+	}{
+		"those of CGA": {[]netip.Addr{x, y}, true},
+		"all":          {[]netip.Addr{x, members[0], y, members[1]}, false},
+		"out of order": {[]netip.Addr{y, x}, false},
+		"one":          {[]netip.Addr{x}, false},
+	} {
+		r1 := messages[*wire.R1](t, b.send(members[0], b.addr(0), &wire.I1{InitiatorTag: 5}))[0]
+		sig, err := cga.Sign(keys()["a"], cga.SignedData(7, tt.signed))
+		if err != nil {
+			t.Fatal(err)
+		}
+		o := wire.Options{Validator: r1.Validator, PDS: params.Marshal(), Signature: sig, Locators: &wire.LocatorList{Generation: 7}}
+		for _, l := range []wire.Locator{{Addr: x, Method: 2}, {Addr: members[0], Method: 1}, {Addr: y, Method: 2}, {Addr: members[1], Method: 1}} {
+			o.Locators.Locators = append(o.Locators.Locators, l)
+		}
+		b.take()
+		b.send(members[0], b.addr(0), &wire.I2{InitiatorTag: 5, RespNonce: r1.RespNonce, Options: o})
+		w.settle()
+		if got := sent(t, b.take()) == "R2"; got != tt.ok {
+			t.Errorf("signature over %s: accepted %v", name, got)
+		}
+		if tt.ok {
+			if ls := b.only().LocatorsPeer; len(ls) != 4 || ls[0].Method != wire.VerifyCGA || ls[3].Method != wire.VerifyHBA || !ls[2].Verified {
+				t.Errorf("%+v", ls)
+			}
+			b.forget()
+		}
+	}
+}
