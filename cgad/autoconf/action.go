@@ -69,7 +69,7 @@ type Solicit struct {
 	Link int
 }
 
-// A Manage turns the kernel's own address configuration off on an interface.
+// A Manage turns the kernel's own address configuration off on an interface, if it is not off already.
 type Manage struct {
 	Link int
 }

@@ -131,6 +131,9 @@ func (a *Autoconf) onAddressChanged(now time.Time, ev AddressChanged) {
 		return
 	}
 	l.present[addr] = ev
+	if l.managed && ev.Kernel && !ev.Deprecated {
+		a.do(Manage{l.index}) // somebody may have turned the kernel's own configuration on again
+	}
 	p := l.withAddress(addr)
 	if x := l.prefixes[ev.Addr.Masked()]; x != nil && x.state == Lost && x.addr == addr {
 		// The word that it was gone was older.
@@ -191,6 +194,7 @@ func (a *Autoconf) onAddressGone(now time.Time, ev AddressGone) {
 		p.state = Lost
 		if l.Up {
 			a.do(Report{Kind: AddressRemoved, Link: l.index, Name: l.Name, Addr: ev.Addr, Prefix: p.prefix})
+			a.askAgain(now, l)
 		}
 	}
 }

@@ -163,21 +163,39 @@ func TestCarrierLostLater(t *testing.T) {
 	h.wantState(eth0, prefixA, Ready)
 }
 
-// Row 37: what somebody else removed is reported, and comes back with the next advertisement.
+// Row 37: what somebody else removed is reported, and comes back with the next advertisement, which is asked for.
 func TestForeignDeletion(t *testing.T) {
 	h := twoLinks(t, testConfig(t))
 	h.advertise(eth0, "fe80::1", pio(prefixA, day, day))
 	h.advance(2 * time.Second)
 	clear(h.addrs)
-	h.handle(AddressGone{Link: eth0, Addr: netip.MustParseAddr(addrA)})
+	h.log = nil
+	solicited := func() (n int) {
+		for _, x := range h.log {
+			if s, ok := x.(Solicit); ok && s.Link == eth0 {
+				n++
+			}
+		}
+		return n
+	}
+	for range 3 {
+		h.handle(AddressGone{Link: eth0, Addr: netip.MustParseAddr(addrA)})
+	}
 	h.wantState(eth0, prefixA, Lost)
 	if h.reported(AddressRemoved) != 1 {
 		t.Errorf("reports are %+v", h.reports)
 	}
-	h.advance(time.Minute)
+	h.advance(time.Second)
 	h.wantAddrs()
+	if n := solicited(); n != 1 {
+		t.Errorf("%d solicitations", n)
+	}
 	h.advertise(eth0, "fe80::1", pio(prefixA, day, day))
 	h.wantAddrs("2 " + addrA)
+	h.advance(time.Hour)
+	if n := solicited(); n != 1 {
+		t.Errorf("%d solicitations, some after the answer", n)
+	}
 }
 
 // Row 38: an address that an earlier run left is taken over with its collision count.
@@ -206,6 +224,44 @@ func TestRefusedByTheKernel(t *testing.T) {
 	}
 	h.advertise(eth0, "fe80::1", pio(prefixA, day, day))
 	h.wantAddrs("2 " + addrA)
+}
+
+// Who sets an interface up once more, as ifup does, turns the kernel's own configuration on: it is turned off again when the
+// interface comes up or the kernel makes an address, and no address of the kernel's is refreshed.
+func TestKernelConfigurationTurnedOnAgain(t *testing.T) {
+	h := twoLinks(t, testConfig(t))
+	h.advertise(eth0, "fe80::1", pio(prefixA, day, day))
+	h.advance(2 * time.Second)
+	turnedOff := func(why string, want int, events ...Event) {
+		t.Helper()
+		h.log = nil
+		n := 0
+		for _, ev := range events {
+			h.handle(ev)
+		}
+		for _, x := range h.log {
+			if m, ok := x.(Manage); ok && m.Link == eth0 {
+				n++
+			}
+		}
+		if n != want {
+			t.Errorf("%s: turned off %d times, want %d", why, n, want)
+		}
+	}
+	up := LinkChanged{Index: eth0, Name: "eth0", Up: true}
+	down := up
+	down.Up = false
+	turnedOff("down and up", 1, down, up)
+	turnedOff("up already", 0, up)
+	kernels := AddressChanged{Link: eth0, Addr: netip.MustParsePrefix("2001:db8:1:2:0:ff:fe00:1/64"), Kernel: true}
+	turnedOff("an address of the kernel", 1, kernels)
+	kernels.Deprecated = true
+	turnedOff("its deprecation", 0, kernels)
+	kernels.Deprecated, kernels.Kernel = false, false
+	turnedOff("an address of the administrator", 0, kernels)
+	h.handle(LinkChanged{Index: eth0, Name: "eth0", Up: true, Loopback: true})
+	kernels.Kernel = true
+	turnedOff("an interface that is not managed", 0, kernels)
 }
 
 // Row 40: what becomes of addresses that the kernel made, once ours is ready.

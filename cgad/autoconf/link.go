@@ -63,6 +63,9 @@ func (a *Autoconf) onLinkChanged(now time.Time, ev LinkChanged) {
 	}
 	switch {
 	case ev.Up && (began || !was.Up):
+		if l.managed && !began {
+			a.do(Manage{l.index}) // who brings interfaces up often sets them up too
+		}
 		a.linkUp(now, l)
 	case !ev.Up && was.Up:
 		a.linkDown(l)
@@ -152,6 +155,15 @@ func (a *Autoconf) solicitNow(now time.Time, l *link) {
 	if !l.heard {
 		l.interval = a.nextInterval(l.interval)
 		l.solicit = now.Add(l.interval)
+	}
+}
+
+// askAgain begins to solicit anew: who reconfigured the interface took an address away that only an advertisement brings back,
+// and the next one that comes by itself may be half an hour away.
+func (a *Autoconf) askAgain(now time.Time, l *link) {
+	if l.heard {
+		l.heard, l.interval = false, 0
+		l.solicit = now.Add(time.Duration(a.random.Int64N(int64(maxSolicitationDelay))))
 	}
 }
 
