@@ -12,13 +12,14 @@ import (
 
 // A Config says what to do. It is not changed after it was given.
 type Config struct {
-	Interfaces []string          // names or patterns; none: every interface that is neither a loopback nor a router's
-	Routers    []netip.Addr      // link-local addresses of the only routers that are believed; none: all
-	Identities []Identity        // HBA sets are looked at in this order
-	Default    string            // name of the identity for prefixes that belong to no set
-	Links      map[string]string // interface name to the name of an identity in place of Default
-	Routing    bool              // make rules and routes
-	TableBase  uint32            // number of the first table
+	Interfaces []string                // names or patterns; none: every interface that is neither a loopback nor a router's
+	Routers    []netip.Addr            // link-local addresses of the only routers that are believed; none: all
+	Identities []Identity              // HBA sets are looked at in this order
+	Default    string                  // name of the identity for prefixes that belong to no set
+	Links      map[string]string       // interface name to the name of an identity in place of Default
+	Prefixes   map[netip.Prefix]string // prefix to the name of an identity in place of both
+	Routing    bool                    // make rules and routes
+	TableBase  uint32                  // number of the first table
 	Existing   Existing
 	Limits     Limits
 }

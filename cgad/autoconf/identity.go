@@ -89,14 +89,15 @@ func (a *Autoconf) setConfig(c Config) {
 	}
 }
 
-// identityFor gives the identity for a prefix on a link: the first HBA set that it is in, else the key of the link.
+// identityFor gives the identity for a prefix on a link: the first HBA set that it is in, else the key of the prefix or of the
+// link.
 func (a *Autoconf) identityFor(l *link, prefix netip.Prefix) *identity {
 	for i := range a.config.Identities {
 		if slices.Contains(a.config.Identities[i].Set, prefix) {
 			return a.identities[a.config.Identities[i].Name]
 		}
 	}
-	return a.identities[cmp.Or(a.config.Links[l.Name], a.config.Default)]
+	return a.identities[cmp.Or(a.config.Prefixes[prefix], a.config.Links[l.Name], a.config.Default)]
 }
 
 // parameters reports whether the identity has its parameters, and asks for them otherwise.

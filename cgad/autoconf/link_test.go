@@ -168,6 +168,38 @@ func TestRename(t *testing.T) {
 	h.wantAddrs("2 " + addrA)
 }
 
+// The key of a prefix comes before that of its interface, and a reload that changes it replaces that one address.
+func TestKeyOfAPrefix(t *testing.T) {
+	c := testConfig(t)
+	second, third := c.Identities[1], c.Identities[1]
+	second.Name, second.Params = "second", params(t, "ff"+cgaHex[2:])
+	third.Name, third.Params = "third", params(t, "fe"+cgaHex[2:])
+	second.Sec, third.Sec = 0, 0
+	c.Identities = append(c.Identities, second, third)
+	c.Links = map[string]string{"eth0": "second"}
+	c.Prefixes = map[netip.Prefix]string{netip.MustParsePrefix(prefixB): "third"}
+	h := twoLinks(t, c)
+	h.advertise(eth0, "fe80::1", pio(prefixA, day, day), pio(prefixB, day, day))
+	h.advertise(eth1, "fe80::2", pio("2001:db8:c:1::/64", day, day))
+	h.advance(2 * time.Second)
+	for _, want := range []struct {
+		link             int
+		prefix, identity string
+	}{{eth0, prefixA, "second"}, {eth0, prefixB, "third"}, {eth1, "2001:db8:c:1::/64", "default"}} {
+		if s := h.status(want.link, want.prefix); s.Identity != want.identity || s.State != Ready {
+			t.Errorf("%s: %+v, want the key %s", want.prefix, s, want.identity)
+		}
+	}
+	a, b := h.status(eth0, prefixA).Addr, h.status(eth0, prefixB).Addr
+	next := c
+	next.Prefixes = nil
+	h.handle(Reconfigured{next})
+	h.advance(2 * time.Second)
+	if s := h.status(eth0, prefixB); s.Identity != "second" || s.State != Ready || s.Addr == b || h.status(eth0, prefixA).Addr != a {
+		t.Errorf("without it: %+v, and the other %v, before %v", s, h.status(eth0, prefixA).Addr, a)
+	}
+}
+
 // A reload applies what differs and leaves the rest alone.
 func TestReconfigured(t *testing.T) {
 	c := testConfig(t)

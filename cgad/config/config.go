@@ -19,12 +19,14 @@ const DefaultPath = "/etc/shim6/cgad.yaml"
 type Config struct {
 	Keys       string // directory with private keys and CGA parameters, shared with shim6d
 	Socket     string // of the status interface
+	Metrics    string // loopback address and port where metrics are served; empty for none
 	State      string // file that remembers changed settings until they are put back
 	Interfaces []string
 	Routers    []netip.Addr
 	Key        string // name of the key; empty for the first there is
 	Sec        uint8
 	Links      map[string]string // interface to the name of its key
+	Addresses  []Address         // in the order of their prefixes
 	Sets       []Set             // in the order of their names
 	Routing    bool
 	TableBase  uint32
@@ -32,6 +34,13 @@ type Config struct {
 	OnStop     OnStop
 	Log        Log
 	Limits     autoconf.Limits
+}
+
+// An Address is a prefix with a key of its own.
+type Address struct {
+	Prefix netip.Prefix
+	Addr   netip.Addr // that the key must give there; the zero Addr for any
+	Key    string
 }
 
 // A Set is an HBA set.
@@ -54,7 +63,7 @@ const (
 // A Log says what is logged and how.
 type Log struct {
 	Level  string // debug, info, warn or error
-	Format string // text or json
+	Format string // auto, text, json or journal
 }
 
 // Default returns the configuration of an empty file.
@@ -68,7 +77,7 @@ func Default() *Config {
 		TableBase: 0x53360000,
 		Existing:  autoconf.DeprecateThem,
 		OnStop:    KeepAddresses,
-		Log:       Log{Level: "info", Format: "text"},
+		Log:       Log{Level: "info", Format: "auto"},
 		Limits:    autoconf.DefaultLimits(),
 	}
 }

@@ -22,12 +22,14 @@ var comparers = cmp.Options{
 const full = `
 keys: /k
 socket: /s
+metrics: "[::1]:9533"
 state: /t
 interfaces: [eth0, "wlan*"]
 routers: ["fe80::1"]
 key: mine
 sec: 2
 links: {eth1: second}
+addresses: {"2001:db8:d:1::/64": third, "2001:db8:e:1::7": third}
 sets:
   site:
     prefixes: ["2001:db8:a:1::/64", "2001:db8:b:1::/64"]
@@ -50,8 +52,12 @@ func TestParse(t *testing.T) {
 	}
 	prefix := netip.MustParsePrefix
 	want := &Config{
-		Keys: "/k", Socket: "/s", State: "/t", Interfaces: []string{"eth0", "wlan*"}, Routers: []netip.Addr{netip.MustParseAddr("fe80::1")},
+		Keys: "/k", Socket: "/s", Metrics: "[::1]:9533", State: "/t", Interfaces: []string{"eth0", "wlan*"}, Routers: []netip.Addr{netip.MustParseAddr("fe80::1")},
 		Key: "mine", Sec: 2, Links: map[string]string{"eth1": "second"},
+		Addresses: []Address{
+			{Prefix: prefix("2001:db8:d:1::/64"), Key: "third"},
+			{Prefix: prefix("2001:db8:e:1::/64"), Addr: netip.MustParseAddr("2001:db8:e:1::7"), Key: "third"},
+		},
 		Sets: []Set{
 			{Name: "another", Prefixes: []netip.Prefix{prefix("2001:db8:c:1::/64")}, Sec: 2},
 			{Name: "site", Prefixes: []netip.Prefix{prefix("2001:db8:a:1::/64"), prefix("2001:db8:b:1::/64")}, Key: "mine"},
@@ -76,25 +82,37 @@ func TestNothingIsTheDefault(t *testing.T) {
 
 func TestParseErrors(t *testing.T) {
 	for in, want := range map[string]string{
-		"key: a\nkeyz: b":           `cgad.yaml: line 2: unknown key "keyz"`,
-		"log: {levle: debug}":       `unknown key "levle"`,
-		"sets: {a: {prefix: x}}":    `unknown key "prefix"`,
-		"key: a\nkey: b":            "already defined",
-		"key: [a]":                  "cannot unmarshal",
-		"routing: maybe":            "cannot unmarshal",
-		"- a":                       "cannot unmarshal",
-		"a: b: c":                   "mapping values",
-		"{}\n---\n{}":               "more than one YAML document",
-		"keys: keys":                `keys: "keys" is not an absolute path`,
-		"key: ../x":                 `key: "../x" is not the name of a key`,
-		"key: .x":                   "is not the name of a key",
-		"sec: 3":                    "sec: 3 is out of range: 0 to 2",
-		"sec: -1":                   "sec: -1 is out of range: 0 to 2",
-		`interfaces: ["["]`:         `interfaces: "[" is not an interface name or pattern`,
-		`routers: ["2001:db8::1"]`:  `"2001:db8::1" is not a link-local IPv6 address`,
-		`routers: ["fe80::1%eth0"]`: "is not a link-local IPv6 address",
-		"links: {eth0: }":           "links.eth0: has no value",
-		"sets: {a: {}}":             "sets.a.prefixes: has no value",
+		"key: a\nkeyz: b":                   `cgad.yaml: line 2: unknown key "keyz"`,
+		"log: {levle: debug}":               `unknown key "levle"`,
+		"sets: {a: {prefix: x}}":            `unknown key "prefix"`,
+		"key: a\nkey: b":                    "already defined",
+		"key: [a]":                          "cannot unmarshal",
+		"routing: maybe":                    "cannot unmarshal",
+		"- a":                               "cannot unmarshal",
+		"a: b: c":                           "mapping values",
+		"{}\n---\n{}":                       "more than one YAML document",
+		"keys: keys":                        `keys: "keys" is not an absolute path`,
+		"key: ../x":                         `key: "../x" is not the name of a key`,
+		"key: .x":                           "is not the name of a key",
+		"sec: 3":                            "sec: 3 is out of range: 0 to 2",
+		"sec: -1":                           "sec: -1 is out of range: 0 to 2",
+		`interfaces: ["["]`:                 `interfaces: "[" is not an interface name or pattern`,
+		`routers: ["2001:db8::1"]`:          `"2001:db8::1" is not a link-local IPv6 address`,
+		`routers: ["fe80::1%eth0"]`:         "is not a link-local IPv6 address",
+		`metrics: "9533"`:                   `metrics: "9533" is not an address with a port`,
+		`metrics: "[::]:9533"`:              "is not a port of a loopback address",
+		`metrics: "10.0.0.1:9533"`:          "is not a port of a loopback address",
+		`metrics: "127.0.0.1:0"`:            "is not a port of a loopback address",
+		`addresses: {"2001:db8::/48": a}`:   "addresses.2001:db8::/48: is neither an IPv6 prefix of 64 bits nor a global IPv6 address",
+		`addresses: {"2001:db8::1/64": a}`:  "is neither",
+		`addresses: {"fe80::1": a}`:         "is neither",
+		`addresses: {"192.0.2.1": a}`:       "is neither",
+		`addresses: {"2001:db8::/64": }`:    "addresses.2001:db8::/64: has no value",
+		`addresses: {"2001:db8::/64": a/b}`: `"a/b" is not the name of a key`,
+		`addresses: {"2001:db8::/64": a, "2001:db8::1": a}`:                           "2001:db8::/64 is there twice",
+		`{addresses: {"2001:db8::/64": a}, sets: {s: {prefixes: ["2001:db8::/64"]}}}`: "2001:db8::/64 belongs to a set",
+		"links: {eth0: }": "links.eth0: has no value",
+		"sets: {a: {}}":   "sets.a.prefixes: has no value",
 		`sets: {a: {prefixes: ["2001:db8::/48"]}}`:                                   `sets.a.prefixes: "2001:db8::/48" is not an IPv6 prefix of 64 bits`,
 		`sets: {a: {prefixes: ["2001:db8::1/64"]}}`:                                  "is not an IPv6 prefix of 64 bits",
 		`sets: {a: {prefixes: ["2001:db8::/64"]}, b: {prefixes: ["2001:db8::/64"]}}`: "2001:db8::/64 belongs to set a already",

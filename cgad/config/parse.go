@@ -32,12 +32,14 @@ const (
 type raw struct {
 	Keys       string            `yaml:"keys"`
 	Socket     string            `yaml:"socket"`
+	Metrics    string            `yaml:"metrics"`
 	State      string            `yaml:"state"`
 	Interfaces []string          `yaml:"interfaces"`
 	Routers    []string          `yaml:"routers"`
 	Key        string            `yaml:"key"`
 	Sec        int               `yaml:"sec"`
 	Links      map[string]string `yaml:"links"`
+	Addresses  map[string]string `yaml:"addresses"`
 	Sets       map[string]rawSet `yaml:"sets"`
 	Routing    bool              `yaml:"routing"`
 	TableBase  int64             `yaml:"table_base"`
@@ -148,18 +150,20 @@ func (p *parser) config(in *raw, c *Config) {
 	c.Keys = p.absolute("keys", in.Keys)
 	c.Socket = p.absolute("socket", in.Socket)
 	c.State = p.absolute("state", in.State)
+	c.Metrics = p.loopback("metrics", in.Metrics)
 	c.Interfaces = p.patterns(in.Interfaces)
 	c.Routers = p.routers(in.Routers)
 	c.Key = p.keyName("key", in.Key)
 	c.Sec = p.sec("sec", in.Sec)
 	c.Links = p.links(in.Links)
 	c.Sets = p.sets(in)
+	c.Addresses = p.addresses(in.Addresses, c.Sets)
 	c.Routing = in.Routing
 	c.TableBase = uint32(p.within("table_base", in.TableBase, 256, 1<<31))
 	c.Existing = autoconf.Existing(p.oneOf("existing", in.Existing, string(autoconf.Keep), string(autoconf.DeprecateThem), string(autoconf.RemoveExisting)))
 	c.OnStop = OnStop(p.oneOf("on_stop", in.OnStop, string(KeepAddresses), string(RemoveAddresses)))
 	c.Log.Level = p.oneOf("log.level", in.Log.Level, "debug", "info", "warn", "error")
-	c.Log.Format = p.oneOf("log.format", in.Log.Format, "text", "json")
+	c.Log.Format = p.oneOf("log.format", in.Log.Format, "auto", "text", "json", "journal")
 	c.Limits = autoconf.Limits{
 		Routers:  int(p.within("limits.routers", int64(in.Limits.Routers), 1, 64)),
 		Prefixes: int(p.within("limits.prefixes", int64(in.Limits.Prefixes), 1, 64)),
@@ -172,6 +176,21 @@ func (p *parser) absolute(key, s string) string {
 		p.fail(key, "%q is not an absolute path", s)
 	}
 	return filepath.Clean(s)
+}
+
+// loopback checks an address with a port that only this host can reach.
+func (p *parser) loopback(key, s string) string {
+	if s == "" {
+		return ""
+	}
+	a, err := netip.ParseAddrPort(s)
+	switch {
+	case err != nil:
+		p.fail(key, "%q is not an address with a port, such as \"[::1]:9533\"", s)
+	case !a.Addr().IsLoopback() || a.Port() == 0:
+		p.fail(key, "%q is not a port of a loopback address", s)
+	}
+	return s
 }
 
 func (p *parser) patterns(list []string) []string {
@@ -228,6 +247,49 @@ func (p *parser) links(in map[string]string) map[string]string {
 		p.keyName("links."+name, in[name])
 	}
 	return in
+}
+
+// addresses checks keys by prefix, or by an address in it.
+func (p *parser) addresses(in map[string]string, sets []Set) []Address {
+	p.short("addresses", len(in))
+	var list []Address
+	seen := make(map[netip.Prefix]bool)
+	for _, name := range slices.Sorted(maps.Keys(in)) {
+		key := "addresses." + name
+		a := Address{Key: p.keyName(key, in[name])}
+		if a.Key == "" {
+			p.fail(key, "has no value")
+		}
+		var ok bool
+		if a.Prefix, ok = subnet(name); !ok {
+			p.fail(key, "is neither an IPv6 prefix of 64 bits nor a global IPv6 address")
+			continue
+		}
+		a.Addr, _ = netip.ParseAddr(name)
+		switch {
+		case slices.ContainsFunc(sets, func(s Set) bool { return slices.Contains(s.Prefixes, a.Prefix) }):
+			p.fail(key, "%v belongs to a set", a.Prefix)
+		case seen[a.Prefix]:
+			p.fail(key, "%v is there twice", a.Prefix)
+		}
+		seen[a.Prefix] = true
+		list = append(list, a)
+	}
+	return list
+}
+
+// subnet gives the prefix of 64 bits that a text is, or that the address that it is lies in.
+func subnet(text string) (netip.Prefix, bool) {
+	prefix, err := netip.ParsePrefix(text)
+	if err != nil {
+		addr, err := netip.ParseAddr(text)
+		if err != nil || addr.Zone() != "" {
+			return netip.Prefix{}, false
+		}
+		prefix, _ = addr.Prefix(64)
+	}
+	a := prefix.Addr()
+	return prefix, a.Is6() && !a.Is4In6() && a.IsGlobalUnicast() && prefix.Bits() == 64 && prefix == prefix.Masked()
 }
 
 func (p *parser) sets(in *raw) []Set {

@@ -5,6 +5,7 @@
 package identity
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -66,15 +67,30 @@ func escape(path string) string {
 	return strings.NewReplacer(`\`, `\\`, "*", `\*`, "?", `\?`, "[", `\[`).Replace(path)
 }
 
-// defaultKey gives the name of the key to use when none is named for an interface.
+// defaultKey gives the name of the key to use when none is named for an interface or a prefix. The key of the sets, if they
+// have but one, comes before others: addresses in other prefixes then are of the same key.
 func (d *Directory) defaultKey(c *config.Config) string {
 	switch {
 	case c.Key != "":
 		return c.Key
+	case setKey(c.Sets) != "":
+		return setKey(c.Sets)
 	case len(d.keys) == 0 || slices.Contains(d.keys, DefaultName):
 		return DefaultName
 	}
 	return d.keys[0]
+}
+
+// setKey gives the key that makes sets CGA-compatible, if it is the same for all that have one.
+func setKey(sets []config.Set) string {
+	key := ""
+	for _, s := range sets {
+		if s.Key != "" && key != "" && s.Key != key {
+			return ""
+		}
+		key = cmp.Or(key, s.Key)
+	}
+	return key
 }
 
 // Config gives the configuration of address configuration, with the parameters that there are.
@@ -95,6 +111,13 @@ func (d *Directory) Config(c *config.Config) autoconf.Config {
 	names := []string{a.Default}
 	for _, name := range c.Links {
 		names = append(names, name)
+	}
+	if len(c.Addresses) > 0 {
+		a.Prefixes = make(map[netip.Prefix]string)
+	}
+	for _, x := range c.Addresses {
+		a.Prefixes[x.Prefix] = x.Key
+		names = append(names, x.Key)
 	}
 	slices.Sort(names)
 	for _, name := range slices.Compact(names) {
@@ -159,7 +182,26 @@ func (d *Directory) Check(c *config.Config) error {
 	for _, s := range c.Sets {
 		need("sets."+s.Name+".key", s.Key)
 	}
+	for _, a := range c.Addresses {
+		where := "addresses." + a.Prefix.String()
+		if a.Addr.IsValid() {
+			where = "addresses." + a.Addr.String()
+		}
+		need(where, a.Key)
+		if p := d.keyParams(a.Key, c.Sec); p != nil && a.Addr.IsValid() && !gives(p, c.Sec, a.Addr) {
+			errs = append(errs, fmt.Errorf("%s: the parameters of key %s give other addresses", where, a.Key))
+		}
+	}
 	return errors.Join(errs...)
+}
+
+// gives tells whether an address is what the parameters give in its prefix before any collision.
+func gives(p *cga.Params, sec uint8, addr netip.Addr) bool {
+	octets := addr.As16()
+	q := *p
+	q.Prefix, q.CollisionCount = [8]byte(octets[:8]), 0
+	made, err := q.Address(sec)
+	return err == nil && made == addr
 }
 
 // freeName gives a name for new parameters that no file has.

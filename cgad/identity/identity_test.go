@@ -177,6 +177,38 @@ func TestKeysByInterface(t *testing.T) {
 	}
 }
 
+func TestKeysByPrefix(t *testing.T) {
+	c := config.Default()
+	c.Keys, c.Sec = t.TempDir(), 0
+	prefix := netip.MustParsePrefix("2001:db8:a:1::/64")
+	c.Addresses = []config.Address{{Prefix: prefix, Key: "second"}}
+	addKey(t, c.Keys, "default")
+	addKey(t, c.Keys, "second")
+	if a := read(t, c); len(a.Identities) != 2 || a.Prefixes[prefix] != "second" || a.Default != "default" {
+		t.Errorf("got %+v", a)
+	}
+}
+
+// A prefix that belongs to no set gets a CGA of the key that makes the sets CGA-compatible, unless a key is named.
+func TestDefaultIsTheKeyOfTheSets(t *testing.T) {
+	c := config.Default()
+	c.Keys = t.TempDir()
+	for _, name := range []string{"default", "site", "other"} {
+		addKey(t, c.Keys, name)
+	}
+	for _, tt := range []struct{ key, sets, want string }{
+		{"", "site", "site"}, {"", "site site", "site"}, {"", "site other", "default"}, {"other", "site", "other"}, {"", "", "default"},
+	} {
+		c.Key, c.Sets = tt.key, []config.Set{{Name: "pure"}}
+		for _, key := range strings.Fields(tt.sets) {
+			c.Sets = append(c.Sets, config.Set{Name: "s", Key: key})
+		}
+		if got := read(t, c).Default; got != tt.want {
+			t.Errorf("key %q, sets with %q: got %s, want %s", tt.key, tt.sets, got, tt.want)
+		}
+	}
+}
+
 // RFC 5535 section 6: with a key the set is CGA-compatible; without one a nonce of 384 bits takes its place, in the form
 // of an RSA key.
 func TestSets(t *testing.T) {
@@ -258,5 +290,31 @@ func TestCheck(t *testing.T) {
 	}
 	if err == nil || strings.Count(err.Error(), "\n") != 2 {
 		t.Errorf("got %v", err)
+	}
+
+	// A key for an address must give that address.
+	c = &config.Config{Keys: c.Keys, Sec: 0}
+	p, err := Generate(t.Context(), c, "mine")
+	if err != nil {
+		t.Fatal(err)
+	}
+	q := *p
+	q.Prefix = [8]byte{0x20, 0x01, 0xd, 0xb8}
+	addr, err := q.Address(0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	prefix, _ := addr.Prefix(64)
+	c.Addresses = []config.Address{{Prefix: prefix, Addr: addr, Key: "mine"}}
+	if err := check(); err != nil {
+		t.Errorf("an address of the key: %v", err)
+	}
+	c.Addresses[0].Addr = addr.Next()
+	if err := check(); err == nil || !strings.Contains(err.Error(), "addresses."+addr.Next().String()+": the parameters of key mine give other addresses") {
+		t.Errorf("an address of another key: %v", err)
+	}
+	c.Addresses = []config.Address{{Prefix: prefix, Key: "d"}}
+	if err := check(); err == nil || !strings.Contains(err.Error(), "addresses.2001:db8::/64: there is no usable key") {
+		t.Errorf("a prefix without a key: %v", err)
 	}
 }
