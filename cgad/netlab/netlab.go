@@ -95,3 +95,12 @@ func ReadSysctl(t testing.TB, link, name string) string {
 	}
 	return strings.TrimSpace(string(b))
 }
+
+// LoopbackUp brings the loopback of the namespace up, for tests that talk to themselves.
+func LoopbackUp() error {
+	lo, err := netlink.LinkByName("lo")
+	if err != nil {
+		return err
+	}
+	return netlink.LinkSetUp(lo)
+}

@@ -63,6 +63,9 @@ type Daemon struct {
 	statuses  chan chan Status
 	started   time.Time
 	invalid   atomic.Uint64 // advertisements that never reached the loop
+	received  atomic.Uint64
+	reported  map[autoconf.Kind]uint64
+	refused   uint64 // actions, by the kernel
 }
 
 // New gives a Daemon that does nothing yet.
@@ -73,6 +76,7 @@ func New(o Options) *Daemon {
 		generated: make(chan autoconf.Generated),
 		reloads:   make(chan chan error),
 		statuses:  make(chan chan Status),
+		reported:  make(map[autoconf.Kind]uint64),
 	}
 }
 
@@ -173,6 +177,7 @@ func (d *Daemon) receive(ctx context.Context) error {
 			time.Sleep(readPause)
 			continue
 		}
+		d.received.Add(1)
 		adv, err := ra.Parse(m.Octets, m.Meta)
 		if err != nil {
 			d.invalid.Add(1)

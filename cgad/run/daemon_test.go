@@ -3,6 +3,8 @@
 package run
 
 import (
+	"context"
+	"errors"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -254,9 +256,15 @@ func TestStatusSocket(t *testing.T) {
 	if _, err := Ask(t.Context(), path); err == nil {
 		t.Error("an answer from nobody")
 	}
-	served := make(chan error, 1)
-	go func() { served <- r.Serve(t.Context(), path) }()
-	netlab.Wait(t, "the socket", func() bool { _, err := Ask(t.Context(), path); return err == nil })
+	l, err := Listen(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	go func() {
+		if err := r.Serve(t.Context(), l); err != nil {
+			t.Error(err)
+		}
+	}()
 	s, err := Ask(t.Context(), path)
 	if err != nil || s.PID != os.Getpid() || len(s.Links) != 1 || s.Links[0].Name != "h0" || s.Version == "" {
 		t.Errorf("status is %+v, %v", s, err)
@@ -264,14 +272,23 @@ func TestStatusSocket(t *testing.T) {
 	if st, err := os.Stat(path); err != nil || st.Mode().Perm() != 0o600 {
 		t.Errorf("socket: %v, %v", st, err)
 	}
-	if err := r.Serve(t.Context(), path); err == nil || !strings.Contains(err.Error(), "another process listens") {
+	if _, err := Listen(path); err == nil || !strings.Contains(err.Error(), "another process listens") {
 		t.Errorf("a second server: %v", err)
+	}
+	// A reload over the socket, with what becomes of it.
+	if err := AskReload(t.Context(), path); err != nil {
+		t.Error(err)
+	}
+	wrong := errors.New("cgad.yaml: line 7: unknown key")
+	r.Load = func() (*config.Config, error) { return nil, wrong }
+	if err := AskReload(t.Context(), path); !errors.Is(err, ErrReload) || !strings.Contains(err.Error(), wrong.Error()) {
+		t.Errorf("a wrong configuration: %v", err)
 	}
 	file := filepath.Join(t.TempDir(), "file")
 	if err := os.WriteFile(file, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if err := r.Serve(t.Context(), file); err == nil || !strings.Contains(err.Error(), "not a socket") {
+	if _, err := Listen(file); err == nil || !strings.Contains(err.Error(), "not a socket") {
 		t.Errorf("a file in the place of the socket: %v", err)
 	}
 }
@@ -298,5 +315,41 @@ func TestRestart(t *testing.T) {
 		if after := w.addresses(t, one); !slices.Equal(after, before) {
 			t.Errorf("addresses were %q and are %q", before, after)
 		}
+	})
+}
+
+// What takes long, such as parameters with Sec 2, holds up nothing else: another key's addresses are made meanwhile, routes
+// follow, and the daemon answers and ends.
+func TestGenerationHoldsNothingUp(t *testing.T) {
+	both(t, func(t *testing.T, w world, one, two int) {
+		begun, ended := make(chan struct{}), make(chan struct{})
+		r := startWith(t, w, 2, func(o *Options) {
+			generate := o.Generate
+			o.Config.Sets = []config.Set{{Name: "slow", Prefixes: []netip.Prefix{netip.MustParsePrefix(prefixA)}}}
+			o.Generate = func(ctx context.Context, c *config.Config, name string) (*cga.Params, error) {
+				if name != "set/slow" {
+					return generate(ctx, c, name)
+				}
+				close(begun)
+				<-ctx.Done()
+				close(ended)
+				return nil, ctx.Err()
+			}
+		})
+		w.advertise(t, one, "fe80::1", advertisement(1800, prefixA))
+		select {
+		case <-begun:
+		case <-time.After(10 * time.Second):
+			t.Fatal("nobody generates")
+		}
+		w.advertise(t, two, "fe80::2", advertisement(1800, prefixB))
+		r.proved(t, w, two, 1)
+		wantRouting(t, w, prefixA, "0 ::/0 via fe80::1", prefixB, "1 ::/0 via fe80::2")
+		s, err := r.Status(t.Context())
+		if err != nil || s.Links[0].Addresses[0].State != autoconf.Waiting {
+			t.Errorf("status is %+v, %v", s.Links, err)
+		}
+		r.stop()
+		<-ended
 	})
 }

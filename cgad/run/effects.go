@@ -38,10 +38,12 @@ func (d *Daemon) apply(ctx context.Context, action autoconf.Action) autoconf.Eve
 		d.report(x)
 	case autoconf.AddAddress:
 		if err := d.System.Apply(x); err != nil {
+			d.refused++
 			return autoconf.AddressRefused{Link: x.Link, Addr: x.Addr, Detail: err.Error()}
 		}
 	default:
 		if err := d.System.Apply(x); err != nil {
+			d.refused++
 			d.Log.Error("not done", "action", fmt.Sprintf("%T", x), "error", err)
 		}
 	}
@@ -70,6 +72,7 @@ var levels = map[autoconf.Kind]slog.Level{
 }
 
 func (d *Daemon) report(r autoconf.Report) {
+	d.reported[r.Kind]++
 	var args []any
 	if r.Name != "" {
 		args = append(args, "name", r.Name)

@@ -7,11 +7,14 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
+	"maps"
 	"net"
 	"net/http"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -25,17 +28,27 @@ type Status struct {
 	Version string    `json:"version"`
 	PID     int       `json:"pid"`
 	Started time.Time `json:"started"`
+
+	Advertisements uint64                   `json:"advertisements"` // that were received
+	Events         map[autoconf.Kind]uint64 `json:"events"`         // how often each was reported
+	KernelErrors   uint64                   `json:"kernel_errors"`  // changes that the kernel did not make
 	autoconf.Snapshot
 }
 
-// StatusPath is where the status is served over HTTP on the socket.
-const StatusPath = "/v1/status"
+// Where the daemon is asked over HTTP on the socket.
+const (
+	StatusPath = "/v1/status" // GET
+	ReloadPath = "/v1/reload" // POST
+)
 
 // invalid is why an advertisement never reaches the loop.
 const invalid = "the advertisement is invalid"
 
 func (d *Daemon) status() Status {
-	s := Status{Version: buildinfo.Version(), PID: os.Getpid(), Started: d.started, Snapshot: d.auto.Snapshot(time.Now())}
+	s := Status{
+		Version: buildinfo.Version(), PID: os.Getpid(), Started: d.started, Advertisements: d.received.Load(), Events: maps.Clone(d.reported),
+		KernelErrors: d.refused, Snapshot: d.auto.Snapshot(time.Now()),
+	}
 	if n := d.invalid.Load(); n > 0 {
 		s.Counters[invalid] = n
 	}
@@ -61,12 +74,17 @@ const (
 	headerMax     = 1 << 12
 )
 
-// Serve answers status requests of root on a Unix socket until ctx is done. A socket that nobody listens on is replaced.
-func (d *Daemon) Serve(ctx context.Context, path string) error {
+// Listen opens the socket for Serve. One that nobody listens on is replaced.
+func Listen(path string) (net.Listener, error) {
 	l, err := listen(path)
 	if err != nil {
-		return fmt.Errorf("status socket: %w", err)
+		return nil, fmt.Errorf("status socket: %w", err)
 	}
+	return l, nil
+}
+
+// Serve answers requests of root on the socket until ctx is done.
+func (d *Daemon) Serve(ctx context.Context, l net.Listener) error {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET "+StatusPath, func(w http.ResponseWriter, r *http.Request) {
 		timeout, cancel := context.WithTimeout(r.Context(), statusTimeout)
@@ -79,13 +97,14 @@ func (d *Daemon) Serve(ctx context.Context, path string) error {
 		w.Header().Set("Content-Type", "application/json")
 		_ = json.NewEncoder(w).Encode(s) // the client may have gone
 	})
-	server := &http.Server{Handler: mux, ReadTimeout: statusTimeout, WriteTimeout: 2 * statusTimeout, MaxHeaderBytes: headerMax}
-	stop := context.AfterFunc(ctx, func() { server.Close() })
-	defer stop()
-	if err := server.Serve(l); !errors.Is(err, http.ErrServerClosed) {
-		return fmt.Errorf("status socket: %w", err)
-	}
-	return nil
+	mux.HandleFunc("POST "+ReloadPath, func(w http.ResponseWriter, r *http.Request) {
+		timeout, cancel := context.WithTimeout(r.Context(), statusTimeout)
+		defer cancel()
+		if err := d.Reload(timeout); err != nil {
+			http.Error(w, err.Error(), http.StatusUnprocessableEntity)
+		}
+	})
+	return serve(ctx, "status socket", l, mux)
 }
 
 func listen(path string) (net.Listener, error) {
@@ -120,22 +139,32 @@ func listen(path string) (net.Listener, error) {
 	return l, nil
 }
 
+// ErrReload says that the daemon keeps its configuration because the new one is wrong.
+var ErrReload = errors.New("the configuration stays as it was")
+
+// AskReload has the daemon that listens on a socket reload its configuration.
+func AskReload(ctx context.Context, path string) error {
+	resp, err := request(ctx, path, http.MethodPost, ReloadPath)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode == http.StatusOK {
+		return nil
+	}
+	text, err := io.ReadAll(http.MaxBytesReader(nil, resp.Body, statusMax))
+	if err != nil {
+		return fmt.Errorf("answer of cgad on %s: %w", path, err)
+	}
+	return fmt.Errorf("%s: %w", strings.TrimSpace(string(text)), ErrReload)
+}
+
 // Ask gives the status of the daemon that listens on a socket.
 func Ask(ctx context.Context, path string) (Status, error) {
 	var s Status
-	client := http.Client{Timeout: 2 * statusTimeout, Transport: &http.Transport{
-		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-			return (&net.Dialer{}).DialContext(ctx, "unix", path)
-		},
-	}}
-	defer client.CloseIdleConnections()
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://cgad"+StatusPath, nil)
+	resp, err := request(ctx, path, http.MethodGet, StatusPath)
 	if err != nil {
 		return s, err
-	}
-	resp, err := client.Do(req)
-	if err != nil {
-		return s, fmt.Errorf("ask cgad on %s: %w", path, errors.Unwrap(err))
 	}
 	defer resp.Body.Close()
 	if resp.StatusCode != http.StatusOK {
@@ -145,4 +174,23 @@ func Ask(ctx context.Context, path string) (Status, error) {
 		return s, fmt.Errorf("answer of cgad on %s: %w", path, err)
 	}
 	return s, nil
+}
+
+// request sends a request without a body; the answer's body is to be closed.
+func request(ctx context.Context, path, method, url string) (*http.Response, error) {
+	client := http.Client{Timeout: 2 * statusTimeout, Transport: &http.Transport{
+		DisableKeepAlives: true,
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return (&net.Dialer{}).DialContext(ctx, "unix", path)
+		},
+	}}
+	req, err := http.NewRequestWithContext(ctx, method, "http://cgad"+url, nil)
+	if err != nil {
+		return nil, err
+	}
+	resp, err := client.Do(req)
+	if err != nil {
+		return nil, fmt.Errorf("ask cgad on %s: %w", path, errors.Unwrap(err))
+	}
+	return resp, nil
 }

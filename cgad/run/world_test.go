@@ -377,14 +377,20 @@ type running struct {
 
 func start(t *testing.T, w world, links int, change func(*config.Config)) *running {
 	t.Helper()
+	return startWith(t, w, links, func(o *Options) {
+		if change != nil {
+			change(o.Config)
+		}
+	})
+}
+
+func startWith(t *testing.T, w world, links int, change func(*Options)) *running {
+	t.Helper()
 	c := config.Default()
 	c.Keys = filepath.Join(t.TempDir(), "keys")
 	c.Interfaces = []string{"h*"}
-	if change != nil {
-		change(c)
-	}
 	r := &running{config: c}
-	r.Daemon = New(Options{
+	o := Options{
 		Config: c,
 		Load:   func() (*config.Config, error) { next := *r.config; return &next, nil },
 		Identities: func(c *config.Config) autoconf.Config {
@@ -398,7 +404,9 @@ func start(t *testing.T, w world, links int, change func(*config.Config)) *runni
 		System:   w,
 		Socket:   w.socket(t),
 		Log:      slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelDebug})),
-	})
+	}
+	change(&o)
+	r.Daemon = New(o)
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() { ended <- r.Run(ctx) }()
