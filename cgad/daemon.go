@@ -6,13 +6,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
+	"net"
 	"os"
 	"os/signal"
 	"syscall"
 
 	systemd "github.com/coreos/go-systemd/v22/daemon"
+	"golang.org/x/sync/errgroup"
 
 	"shim6/cgad/autoconf"
 	"shim6/cgad/config"
@@ -36,9 +37,25 @@ func (p *program) daemon(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	defer socket.Close()
+	control, err := run.Listen(c.Socket)
+	if err != nil {
+		return err
+	}
+	defer control.Close()
+	var metrics net.Listener
+	if c.Metrics != "" {
+		if metrics, err = run.ListenMetrics(c.Metrics); err != nil {
+			return err
+		}
+		defer metrics.Close()
+	}
+	if err := dropPrivileges(); err != nil {
+		return err
+	}
 	system, err := kernel.New(c.State)
 	if err != nil {
-		return errors.Join(err, socket.Close())
+		return err
 	}
 	watchdog, err := systemd.SdWatchdogEnabled(false)
 	if err != nil {
@@ -60,20 +77,22 @@ func (p *program) daemon(ctx context.Context) error {
 		},
 	})
 	log.Info("cgad starts", "version", buildinfo.Version())
+	group, ctx := errgroup.WithContext(ctx) // without a status the user is blind, and nobody should wait for a reload
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	served := make(chan error, 1)
-	go func() {
-		err := d.Serve(ctx, c.Socket)
-		if err != nil {
-			cancel() // without a status the user is blind
-		}
-		served <- err
-	}()
-	go reloadOnHangup(ctx, d)
-	err = d.Run(ctx)
-	cancel()
-	return errors.Join(err, <-served)
+	group.Go(func() error { return d.Serve(ctx, control) })
+	if metrics != nil {
+		group.Go(func() error { return d.ServeMetrics(ctx, metrics) })
+	}
+	group.Go(func() error {
+		reloadOnHangup(ctx, d)
+		return nil
+	})
+	group.Go(func() error {
+		defer cancel()
+		return d.Run(ctx)
+	})
+	return group.Wait()
 }
 
 // reloadOnHangup reloads on SIGHUP. What is wrong with the new configuration is logged, and the old one stays.
@@ -101,25 +120,6 @@ func identities(c *config.Config, log *slog.Logger) autoconf.Config {
 		log.Error("keys", "error", err)
 	}
 	return d.Config(c)
-}
-
-// newLog writes to w as the configuration says. The service manager adds the time to lines of text.
-func newLog(w io.Writer, c config.Log) *slog.Logger {
-	var level slog.Level
-	if err := level.UnmarshalText([]byte(c.Level)); err != nil {
-		panic(fmt.Sprintf("log level %q passed the check of the configuration", c.Level))
-	}
-	o := &slog.HandlerOptions{Level: level}
-	if c.Format == "json" {
-		return slog.New(slog.NewJSONHandler(w, o))
-	}
-	o.ReplaceAttr = func(groups []string, a slog.Attr) slog.Attr {
-		if len(groups) == 0 && a.Key == slog.TimeKey {
-			return slog.Attr{}
-		}
-		return a
-	}
-	return slog.New(slog.NewTextHandler(w, o))
 }
 
 // checkOnly tells everything that is wrong with the configuration and the keys that it names.

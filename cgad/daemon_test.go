@@ -6,7 +6,9 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"io"
 	"net"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -47,14 +49,38 @@ func output(t *testing.T, name string, args ...string) string {
 	return string(out)
 }
 
+// wantFewPrivileges checks that every thread of the process has but one capability left, and can get none back.
+func wantFewPrivileges(t *testing.T, pid int) {
+	t.Helper()
+	threads, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/status", pid))
+	if err != nil || len(threads) < 2 {
+		t.Fatalf("threads are %v, %v", threads, err)
+	}
+	for _, file := range threads {
+		text := readText(t, file)
+		for name, want := range map[string]string{
+			"CapInh": "0000000000000000", "CapPrm": "0000000000001000", "CapEff": "0000000000001000", "CapBnd": "0000000000001000",
+			"CapAmb": "0000000000000000", "NoNewPrivs": "1",
+		} {
+			if !strings.Contains(text, "\n"+name+":\t"+want+"\n") {
+				t.Errorf("%s: no %s %s in\n%s", file, name, want, text)
+			}
+		}
+	}
+}
+
 // The program as the service manager runs it: ready, status, reload, stop.
 func TestDaemon(t *testing.T) {
 	one, two := netlab.NewLink(t, "h0", "r0"), netlab.NewLink(t, "h1", "r1")
+	if err := netlab.LoopbackUp(); err != nil {
+		t.Fatal(err)
+	}
 	before := output(t, "ip", "-6", "rule")
 	dir := t.TempDir()
 	socket, file := filepath.Join(dir, "cgad.sock"), filepath.Join(dir, "cgad.yaml")
 	configure := func(interfaces string) {
-		text := fmt.Sprintf("keys: %s/keys\nsocket: %s\nstate: %s/state.json\ninterfaces: [%s]\non_stop: remove-addresses\n", dir, socket, dir, interfaces)
+		text := fmt.Sprintf("keys: %s/keys\nsocket: %s\nstate: %s/state.json\nmetrics: \"[::1]:9533\"\ninterfaces: [%s]\non_stop: remove-addresses\n",
+			dir, socket, dir, interfaces)
 		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -90,6 +116,7 @@ func TestDaemon(t *testing.T) {
 		}
 	}
 	told("READY=1")
+	wantFewPrivileges(t, cmd.Process.Pid)
 	status := func() (s run.Status) {
 		t.Helper()
 		if err := json.Unmarshal([]byte(output(t, "cgad", "status", "--json", "--socket", socket)), &s); err != nil {
@@ -122,6 +149,16 @@ func TestDaemon(t *testing.T) {
 		}
 	}
 
+	resp, err := http.Get("http://[::1]:9533" + run.MetricsPath)
+	if err != nil {
+		t.Fatal(err)
+	}
+	metrics, err := io.ReadAll(resp.Body)
+	resp.Body.Close()
+	if err != nil || !strings.Contains(string(metrics), "\ncgad_rules 2\n") {
+		t.Errorf("metrics are %s, %v", metrics, err)
+	}
+
 	configure("h0")
 	if err := cmd.Process.Signal(syscall.SIGHUP); err != nil {
 		t.Fatal(err)
@@ -132,7 +169,19 @@ func TestDaemon(t *testing.T) {
 	if got := netlab.ReadSysctl(t, "h1", "autoconf") + netlab.ReadSysctl(t, "h0", "autoconf"); got != "10" {
 		t.Errorf("autoconf on h1 and h0 is %s", got)
 	}
+	// The command does what the signal does, and tells what is wrong.
+	if out := output(t, "cgad", "reload", "--socket", socket); out != "" {
+		t.Errorf("reload says %q", out)
+	}
+	told("RELOADING=1")
+	told("READY=1")
 	configure("h0]")
+	out, err := exec.Command("cgad", "reload", "--socket", socket).CombinedOutput()
+	if err == nil || !strings.Contains(string(out), "cgad.yaml: ") || !strings.Contains(string(out), "the configuration stays as it was") {
+		t.Errorf("a wrong configuration: %v, %s", err, out)
+	}
+	told("RELOADING=1")
+	told("READY=1")
 	if err := cmd.Process.Signal(syscall.SIGHUP); err != nil {
 		t.Fatal(err)
 	}

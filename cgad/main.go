@@ -86,7 +86,8 @@ func (p *program) command() *cobra.Command {
 		Example: `  cgad --check
   cgad init
   cgad import site.tar
-  cgad status --json`,
+  cgad status --json
+  cgad reload`,
 		Version:       buildinfo.Version(),
 		SilenceErrors: true,
 		SilenceUsage:  true,
@@ -117,6 +118,9 @@ directory if it has no key. Existing files are never changed.`,
 	status.Flags().BoolVar(&p.json, "json", false, "print JSON")
 	status.Flags().StringVar(&p.socket, "socket", "", "`path` of the socket in place of that of the configuration")
 
+	reload := &cobra.Command{Use: "reload", Short: "have the daemon apply what differs in the configuration and the keys", Args: cobra.NoArgs, RunE: p.start(p.reload)}
+	reload.Flags().StringVar(&p.socket, "socket", "", "`path` of the socket in place of that of the configuration")
+
 	bundle := &cobra.Command{
 		Use:   "import {BUNDLE | --linshim6 PARAMS.CONF}",
 		Short: "put a bundle of cgatool, or what LinShim6 had, into the key directory",
@@ -134,7 +138,7 @@ directory if it has no key. Existing files are never changed.`,
 	bundle.Flags().StringVar(&p.linShim6, "linshim6", "", "params.conf `file` of LinShim6 in place of a bundle")
 	bundle.Flags().StringVar(&p.keys, "keys", "", "key `directory` in place of that of the configuration")
 
-	root.AddCommand(run, initialize, bundle, status)
+	root.AddCommand(run, initialize, bundle, status, reload)
 	return root
 }
 

@@ -20,7 +20,8 @@ import (
 
 var errNotRunning = errors.New("nobody listens there")
 
-func (p *program) status(ctx context.Context) error {
+// ask calls f with the socket of the daemon.
+func (p *program) ask(f func(path string) error) error {
 	path := p.socket
 	if path == "" {
 		c, err := p.load()
@@ -29,10 +30,24 @@ func (p *program) status(ctx context.Context) error {
 		}
 		path = c.Socket
 	}
-	s, err := run.Ask(ctx, path)
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
+	err := f(path)
+	if errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("%w: %w", err, errNotRunning)
+	}
+	return err
+}
+
+func (p *program) reload(ctx context.Context) error {
+	return p.ask(func(path string) error { return run.AskReload(ctx, path) })
+}
+
+func (p *program) status(ctx context.Context) error {
+	var s run.Status
+	err := p.ask(func(path string) (err error) {
+		s, err = run.Ask(ctx, path)
+		return err
+	})
+	switch {
 	case err != nil:
 		return err
 	case p.json:
