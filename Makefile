@@ -185,7 +185,12 @@ rpm: programs
 demo: labtools programs kmod-$(KERNEL)
 	@$(LAB) run --kernel $(KERNEL) demo
 
-lab: labtools programs kmod-$(KERNEL)
+# Only some cases need the network managers.
+.PHONY: setup-managers
+setup-managers:
+	@test/setup.sh managers
+
+lab: labtools programs kmod-$(KERNEL) $(if $(filter beside-%,$(or $(CASE),beside-all)),setup-managers)
 	@$(LAB) run --kernel $(KERNEL) --jobs $(JOBS) $(CASE)
 
 lab-list: labtools
@@ -195,7 +200,7 @@ lab-shell: labtools programs kmod-$(KERNEL)
 	@$(LAB) shell --kernel $(KERNEL)
 
 # Everything that must hold. The lab runs two guests at a time; their clocks do not depend on how busy this machine is.
-test: setup go-test sim kmod labtools programs
+test: setup go-test sim kmod labtools programs setup-managers
 	@$(LAB) run --brief --jobs 2 --kernel $(subst $(space),$(comma),$(SERIES))
 
 # The packages with goroutines that share data run once more under the race detector.

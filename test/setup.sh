@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
-# setup.sh [SERIES...]: install what the build and the lab need and this machine lacks, and fetch the kernels of the named
-# series. It says what it installs before it does.
+# setup.sh [SERIES|managers...]: install what the build and the lab need and this machine lacks, and fetch the kernels of the
+# named series, or the network managers that guests run. It says what it installs before it does.
 set -eu
 cd "$(dirname "$0")/.."
 PATH=$PATH:/usr/sbin:/sbin
@@ -62,6 +62,10 @@ if ! new_enough go && ! new_enough "$cache/go/bin/go"; then
 fi
 
 for series; do
+	if [ "$series" = managers ]; then
+		test/lab/fetch-managers.sh "$cache/managers"
+		continue
+	fi
 	out=$cache/kernel/$series
 	[ ! -s "$out/release" ] || continue
 	say "fetching Linux $series into $out"

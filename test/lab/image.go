@@ -58,6 +58,11 @@ func makeImage(to string, s *settings, k *kernel.Kernel, job *report.Job, c case
 			return err
 		}
 	}
+	if c.Managers {
+		if err := addManagers(a); err != nil {
+			return err
+		}
+	}
 	names, lacks, err := k.Sort(c.Modules)
 	if err != nil {
 		return err

@@ -27,6 +27,7 @@ type Case struct {
 	Modules  []kernel.Need // of the kernel, beyond those that every case has
 	Programs []string      // of the machine that runs the lab, beyond those that every case has
 	MemoryMB int           // of the guest, 0 for enough
+	Managers bool          // the case runs network managers of the distribution
 	CPUs     int           // 1 unless the case is about what happens at the same time
 	Limit    time.Duration // of this machine's time, boot excluded
 	Run      func(*Env) error
@@ -49,6 +50,9 @@ func All() []Case {
 		failover,
 		hints,
 		cgadFromNothing,
+		besideNetworkd,
+		besideNetworkManager,
+		besideIfupdown,
 		daemonKill,
 		daemonUpgrade,
 		mobility,

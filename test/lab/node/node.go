@@ -10,6 +10,7 @@ import (
 	"runtime"
 	"strconv"
 	"strings"
+	"syscall"
 
 	"github.com/vishvananda/netlink"
 	"github.com/vishvananda/netns"
@@ -83,8 +84,14 @@ func (n *Node) Start(cmd *exec.Cmd) error {
 
 // Output runs a program in the namespace and returns what it printed on both streams.
 func (n *Node) Output(name string, args ...string) (string, error) {
+	return n.OutputIn("", name, args...)
+}
+
+// OutputIn does so with another folder as the root of the file system, unless that is empty.
+func (n *Node) OutputIn(root, name string, args ...string) (string, error) {
 	var out strings.Builder
 	cmd := exec.Command(name, args...)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Chroot: root}
 	cmd.Stdout, cmd.Stderr = &out, &out
 	if err := n.Start(cmd); err != nil {
 		return "", fmt.Errorf("%s: start %s: %w", n.Name, name, err)

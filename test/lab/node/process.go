@@ -22,12 +22,18 @@ type Process struct {
 
 // Launch starts a program; log is created, or appended to when it is there.
 func (n *Node) Launch(log, name string, args ...string) (*Process, error) {
+	return n.LaunchIn("", log, name, args...)
+}
+
+// LaunchIn does so with another folder as the root of the file system, unless that is empty.
+func (n *Node) LaunchIn(root, log, name string, args ...string) (*Process, error) {
 	f, err := os.OpenFile(log, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o644)
 	if err != nil {
 		return nil, err
 	}
 	defer f.Close()
 	cmd := exec.Command(name, args...)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Chroot: root}
 	cmd.Stdout, cmd.Stderr = f, f
 	if err := n.Start(cmd); err != nil {
 		return nil, fmt.Errorf("start %s in %s: %w", name, n.Name, err)

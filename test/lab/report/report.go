@@ -10,15 +10,16 @@ import (
 
 // Paths in the guest.
 const (
-	JobPath   = "/lab/job.json"
-	ModuleDir = "/lab/modules" // modules of the kernel that every case needs, loaded by the agent
-	KmodDir   = "/lab/kmod"    // the modules under test, loaded by the cases
-	KeyDir    = "/lab/keys"    // keys of each host, in a folder of its name
-	VectorDir = "/lab/vectors" // right Shim6 messages in hexadecimal digits
-	OutDir    = "/lab/out"     // what a case leaves here comes back
-	SharePath = "/lab/share"
-	ShareTag  = "labshare"
-	PortPath  = "/dev/ttyS1"
+	JobPath    = "/lab/job.json"
+	ModuleDir  = "/lab/modules"  // modules of the kernel that every case needs, loaded by the agent
+	KmodDir    = "/lab/kmod"     // the modules under test, loaded by the cases
+	KeyDir     = "/lab/keys"     // keys of each host, in a folder of its name
+	ManagerDir = "/lab/managers" // root of the system whose network managers cases run
+	VectorDir  = "/lab/vectors"  // right Shim6 messages in hexadecimal digits
+	OutDir     = "/lab/out"      // what a case leaves here comes back
+	SharePath  = "/lab/share"
+	ShareTag   = "labshare"
+	PortPath   = "/dev/ttyS1"
 )
 
 // A Job tells the agent what to do.
