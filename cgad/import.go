@@ -3,6 +3,8 @@
 package main
 
 import (
+	"bytes"
+	"cmp"
 	"fmt"
 	"io"
 	"net/netip"
@@ -56,17 +58,41 @@ func (p *program) made(dir string, in *identity.Imported) {
 	}
 }
 
-// importLinShim6 tells of each block what has become of it. The configuration names keys by interface, so those of single
-// addresses only prove what is there already.
+// importLinShim6 reads a params.conf, or a cgad.conf and the params.conf that it names.
 func (p *program) importLinShim6(dir string, f *os.File) error {
-	all, err := identity.ImportLinShim6(dir, f)
+	text, err := io.ReadAll(io.LimitReader(f, linShim6Max))
+	if err != nil {
+		return err
+	}
+	if !identity.IsLinShim6Conf(string(text)) {
+		return p.importParams(dir, f.Name(), bytes.NewReader(text), nil)
+	}
+	c, err := identity.ParseLinShim6Conf(bytes.NewReader(text))
+	if err != nil {
+		return fmt.Errorf("%s: %w", f.Name(), err)
+	}
+	params := cmp.Or(c.Params, filepath.Join(filepath.Dir(f.Name()), "params.conf"))
+	g, err := os.Open(params)
+	if err != nil {
+		return fmt.Errorf("%s: %w", f.Name(), err)
+	}
+	defer g.Close()
+	return p.importParams(dir, params, g, c)
+}
+
+// linShim6Max is the longest file of LinShim6 that is read.
+const linShim6Max = 1<<20 + 1
+
+// importParams tells of each block of a params.conf what has become of it, and of the keys of the cgad.conf if there is one.
+func (p *program) importParams(dir, name string, r io.Reader, c *identity.OldConf) error {
+	all, err := identity.ImportLinShim6(dir, r)
 	for _, in := range all {
 		p.made(dir, in.Imported)
 	}
 	if err != nil {
-		return fmt.Errorf("%s: %w", f.Name(), err)
+		return fmt.Errorf("%s: %w", name, err)
 	}
-	var links, sets []string
+	var links, addresses, sets []string
 	for _, in := range all {
 		mp, err := in.Params.MultiPrefix()
 		switch {
@@ -74,14 +100,39 @@ func (p *program) importLinShim6(dir string, f *os.File) error {
 			return err
 		case mp != nil:
 			sets = append(sets, set(in.Name, in.Key, mp, in.Params))
+		case in.Kind == "address":
+			prefix, err := netip.MustParseAddr(in.Of).Prefix(64)
+			if err != nil {
+				return err
+			}
+			addresses = append(addresses, fmt.Sprintf("  \"%v\": %s\n", prefix, in.Key))
 		case in.Kind == "named" && in.Of != identity.DefaultName:
 			links = append(links, fmt.Sprintf("  %s: %s\n", in.Of, in.Key))
 		}
 	}
 	fmt.Fprint(p.stdout, "to use them, cgad.yaml needs:\n\nkey: default\n")
 	section(p.stdout, "links", links)
+	section(p.stdout, "addresses", addresses)
 	section(p.stdout, "sets", sets)
+	if c != nil {
+		adviseOld(p.stdout, c)
+	}
 	return nil
+}
+
+// adviseOld tells what the keys of a cgad.conf have become.
+func adviseOld(w io.Writer, c *identity.OldConf) {
+	if c.Autoconf {
+		fmt.Fprint(w, "existing: remove # LinShim6 replaced addresses; the default, deprecate, lets their connections go on\n")
+	} else {
+		fmt.Fprint(w, "\ncgad_addr_autoconf=no has no counterpart: without addresses to make, do not run cgad\n")
+	}
+	if c.Replace {
+		fmt.Fprint(w, "\nreplace_linklocal_addresses has no counterpart: link-local addresses are no locators and stay as they are\n")
+	}
+	for _, line := range c.Dropped {
+		fmt.Fprintf(w, "%s means nothing any more\n", line)
+	}
 }
 
 func section(w io.Writer, name string, entries []string) {

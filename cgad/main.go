@@ -122,7 +122,7 @@ directory if it has no key. Existing files are never changed.`,
 	reload.Flags().StringVar(&p.socket, "socket", "", "`path` of the socket in place of that of the configuration")
 
 	bundle := &cobra.Command{
-		Use:   "import {BUNDLE | --linshim6 PARAMS.CONF}",
+		Use:   "import {BUNDLE | --linshim6 FILE}",
 		Short: "put a bundle of cgatool, or what LinShim6 had, into the key directory",
 		Args: func(cmd *cobra.Command, args []string) error {
 			if p.linShim6 != "" {
@@ -135,7 +135,7 @@ directory if it has no key. Existing files are never changed.`,
 			return p.imports(args)
 		},
 	}
-	bundle.Flags().StringVar(&p.linShim6, "linshim6", "", "params.conf `file` of LinShim6 in place of a bundle")
+	bundle.Flags().StringVar(&p.linShim6, "linshim6", "", "params.conf or cgad.conf `file` of LinShim6 in place of a bundle")
 	bundle.Flags().StringVar(&p.keys, "keys", "", "key `directory` in place of that of the configuration")
 
 	root.AddCommand(run, initialize, bundle, status, reload)
