@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -204,26 +205,51 @@ func TestInvalidAdvertisements(t *testing.T) {
 	})
 }
 
-// A flood does not keep the real provider from being served.
+// A flood of 10^4 routers with 10^5 prefixes makes neither memory nor addresses grow, and does not keep the real providers
+// from being served.
 func TestFlood(t *testing.T) {
 	both(t, func(t *testing.T, w world, one, two int) {
 		r := start(t, w, 2, nil)
 		w.advertise(t, one, "fe80::1", advertisement(1800, prefixA))
 		real := r.proved(t, w, one, 1)[0]
-		for i := range 2000 {
+		if _, ok := w.(*realWorld); ok {
+			netlab.Sysctl(t, "h0", "accept_ra_defrtr", "0") // the kernel takes seconds for 10^4 default routes of its own
+		}
+		before := heap()
+		for i := range 10000 {
 			var prefixes []string
-			for j := range 20 {
+			for j := range 10 {
 				prefixes = append(prefixes, netip.PrefixFrom(netip.AddrFrom16([16]byte{0x20, 1, 0xd, 0xb8, 0xff, byte(j), byte(i >> 8), byte(i)}), 64).String())
 			}
 			w.advertise(t, one, netip.AddrFrom16([16]byte{0xfe, 0x80, 13: 0xbd, 14: byte(i >> 8), 15: byte(i)}).String(), advertisement(1800, prefixes...))
 		}
 		w.advertise(t, two, "fe80::2", advertisement(1800, prefixB))
 		r.proved(t, w, two, 1)
+		if grown := int64(heap()) - int64(before); grown > 4<<20 {
+			t.Errorf("the heap grew by %d octets", grown)
+		} else {
+			t.Logf("the heap grew by %d octets", grown)
+		}
+		s, err := r.Status(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if n := s.Counters["too many advertisements"] + s.Counters["too many routers"]; n < 5000 {
+			t.Errorf("only %d were refused: %v", n, s.Counters)
+		}
 		limits := config.Default().Limits
 		if list := w.addresses(t, one); !slices.Contains(list, real) || len(list) > limits.Routers*limits.Prefixes {
 			t.Errorf("%d addresses: %q", len(list), list)
 		}
 	})
+}
+
+// heap gives the octets that are in use.
+func heap() uint64 {
+	var m runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&m)
+	return m.HeapAlloc
 }
 
 // A reload applies what differs; one that cannot be read changes nothing.
