@@ -40,6 +40,7 @@ var (
 // A besideManager is how a network manager is started, and what it may do later.
 type besideManager struct {
 	start func() error
+	makes bool // addresses are made without cgad: by the kernel
 	later []besideStep
 }
 
@@ -56,6 +57,9 @@ type besideHost struct {
 	net  *topo.Network
 	cgad *cgad.Daemon
 }
+
+// moreAdvertisements is time for two of each router.
+const moreAdvertisements = 20 * time.Second
 
 var uplinks = []struct {
 	device string
@@ -76,6 +80,9 @@ func runBeside(e *Env, steps func(*besideHost) (besideManager, error)) error {
 	if err != nil {
 		return err
 	}
+	if err := m.start(); !e.Works("it starts", err) {
+		return err
+	}
 	for i, r := range []*node.Node{net.R1, net.R2} {
 		x, err := radvd.Start(r, "cust", e.Path(r.Name+"-radvd.log"), []radvd.Advertisement{provider1Says, provider2Says}[i])
 		if err != nil {
@@ -83,12 +90,12 @@ func runBeside(e *Env, steps func(*besideHost) (besideManager, error)) error {
 		}
 		e.Later(func() { e.Works("radvd of "+r.Name+" stops", x.Stop()) })
 	}
-	if err := m.start(); !e.Works("it starts", err) {
-		return err
+	time.Sleep(moreAdvertisements)
+	without := h.addresses()
+	for _, u := range uplinks {
+		made := strings.Contains(without, strings.TrimSuffix(u.prefix.Addr().String(), ":"))
+		e.Check(fmt.Sprintf("without cgad there is an address in %v: %v", u.prefix, m.makes), made == m.makes, "%s", without)
 	}
-	// Two advertisements of each router.
-	time.Sleep(20 * time.Second)
-	e.Say("without cgad: %s", h.addresses())
 	rules, err := net.A.Output("ip", "-6", "rule")
 	if err != nil {
 		return err
@@ -132,10 +139,12 @@ func (h *besideHost) settled(when string) {
 	}
 	took := time.Since(start)
 	if h.e.Check(when+": the addresses and the routing are cgad's", err == nil, "after %v %s", took.Round(10*time.Millisecond), errText(err)) {
-		time.Sleep(25 * time.Second)
+		time.Sleep(moreAdvertisements)
 		err := h.good()
 		h.e.Check(when+": and so they are after more advertisements", err == nil, "%s %s", h.addresses(), errText(err))
 	}
+	now, err := h.autoconf()
+	h.e.Check(when+": the kernel makes no addresses", err == nil && strings.Count(now, "autoconf = 0\n") == len(uplinks), "%q %s", now, errText(err))
 }
 
 func (h *besideHost) good() error {
@@ -257,6 +266,7 @@ func networkManager(h *besideHost) (besideManager, error) {
 			}
 			return start()
 		},
+		makes: true,
 		later: []besideStep{
 			{"nmcli connection up", func() error {
 				_, err := h.Run("/usr/bin/nmcli", "connection", "up", "p1")
@@ -275,6 +285,7 @@ func ifupdown(h *besideHost) (besideManager, error) {
 	}
 	return besideManager{
 		start: run("/sbin/ifup", "-a"),
+		makes: true,
 		later: []besideStep{
 			{"ifdown and ifup", func() error { return errors.Join(run("/sbin/ifdown", "p1")(), run("/sbin/ifup", "p1")()) }},
 			{"ifup once more", run("/sbin/ifup", "--force", "p2")},

@@ -61,7 +61,7 @@ func runFromNothing(e *Env) error {
 	if c, err := h.established(); e.Works("the context is still ESTABLISHED", err) {
 		e.Check("it uses a2 now", c.Current.Local == h.net.A2, "%s", h.net.Short(c.Current.String()))
 	}
-	if err := h.forget(provider1); err != nil {
+	if err := errors.Join(h.forget(provider1), h.follows()); err != nil {
 		return err
 	}
 	return h.withoutRules(provider1)
@@ -137,6 +137,49 @@ func (h *autohost) withoutRules(provider1 *fault.Switch) error {
 	e.Check("without routing: not an octet arrives after the failure", !t.Finished && last.Time.Before(t.Cut.Add(e.RTT)),
 		"%d of %d octets, the last %v after the failure", t.Received, t.Sent, last.Time.Sub(t.Cut))
 	return h.forget(provider1)
+}
+
+// follows changes what router 2 says, and takes its link away, and measures how long the routes take to follow.
+func (h *autohost) follows() error {
+	high, none := provider2Says, provider2Says
+	high.Preference, none.NoDefault = "high", true
+	for _, x := range []struct {
+		what string
+		do   func() error
+		want func(routes string) bool
+	}{
+		{"router 2 has a high preference", func() error { return h.routers[1].Say(high) },
+			func(s string) bool {
+				return strings.Contains(s, "dev p2 table") && strings.Contains(s, "metric 256 pref medium\n")
+			}},
+		{"router 2 is no default router any more", func() error { return h.routers[1].Say(none) },
+			func(s string) bool { return !strings.Contains(s, " dev p2 ") }},
+		{"router 2 is one again", func() error { return h.routers[1].Say(provider2Says) },
+			func(s string) bool { return strings.Contains(s, " dev p2 ") }},
+		{"the link to router 2 loses its carrier", func() error { return h.net.Carrier2(false) },
+			func(s string) bool { return !strings.Contains(s, " dev p2 ") }},
+		{"the link to router 2 is there again", func() error { return h.net.Carrier2(true) },
+			func(s string) bool { return strings.Contains(s, " dev p2 ") }},
+	} {
+		start := time.Now()
+		if err := x.do(); err != nil {
+			return err
+		}
+		var routes string
+		for time.Since(start) < 10*time.Second {
+			var err error
+			if routes, err = h.net.A.Output("ip", "-6", "route", "show", "table", "all", "proto", "140"); err != nil {
+				return err
+			}
+			if x.want(routes) {
+				break
+			}
+			time.Sleep(5 * time.Millisecond)
+		}
+		took := time.Since(start)
+		h.e.Check("the routes follow in less than a second: "+x.what, took < time.Second && x.want(routes), "after %v %q", took.Round(time.Millisecond), routes)
+	}
+	return nil
 }
 
 func (h *autohost) noRules(limit time.Duration) error {

@@ -17,6 +17,7 @@ import (
 // An Advertisement is what a router says.
 type Advertisement struct {
 	Preference string // of the default router: low, medium or high
+	NoDefault  bool   // it is no default router
 	Prefixes   []Prefix
 }
 
@@ -80,8 +81,12 @@ func (r *Router) Vanish() {
 
 func (r *Router) write(a Advertisement) error {
 	var b strings.Builder
+	lifetime := Lifetime
+	if a.NoDefault {
+		lifetime = 0
+	}
 	fmt.Fprintf(&b, "interface %s {\n  AdvSendAdvert on;\n  MinRtrAdvInterval 3;\n  MaxRtrAdvInterval %d;\n  AdvDefaultLifetime %d;\n",
-		r.device, int(maxInterval.Seconds()), int(Lifetime.Seconds()))
+		r.device, int(maxInterval.Seconds()), int(lifetime.Seconds()))
 	if a.Preference != "" {
 		fmt.Fprintf(&b, "  AdvDefaultPreference %s;\n", a.Preference)
 	}

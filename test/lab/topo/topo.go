@@ -164,6 +164,18 @@ func (n *Network) Unplug2() error {
 	return n.R2.LinkDel(l)
 }
 
+// Carrier2 takes host a's carrier to provider 2 away, or gives it back. The router keeps its addresses.
+func (n *Network) Carrier2(up bool) error {
+	l, err := n.R2.LinkByName("cust")
+	if err != nil {
+		return fmt.Errorf("r2 cust: %w", err)
+	}
+	if up {
+		return n.R2.LinkSetUp(l)
+	}
+	return errors.Join(n.R2.Sysctl("net/ipv6/conf/cust/keep_addr_on_down", "1"), n.R2.LinkSetDown(l))
+}
+
 // Rename gives an interface of a host another name, for which it goes down for a moment.
 func Rename(n *node.Node, device, name string) error {
 	l, err := n.LinkByName(device)
