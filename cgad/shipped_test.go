@@ -93,6 +93,7 @@ func TestUnitFitsTheDaemon(t *testing.T) {
 	defaults := config.Default()
 	for _, want := range []string{
 		"Type=notify", "ExecStart=/usr/sbin/cgad", "ExecReload=/bin/kill -HUP $MAINPID", "CapabilityBoundingSet=CAP_NET_ADMIN CAP_NET_RAW",
+		"RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6 AF_NETLINK", // metrics may be on 127.0.0.1
 		"RuntimeDirectory=" + filepath.Base(filepath.Dir(defaults.Socket)), "RuntimeDirectoryPreserve=yes",
 		"ReadWritePaths=" + filepath.Dir(defaults.State) + " " + filepath.Dir(defaults.Keys),
 	} {
