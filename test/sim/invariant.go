@@ -216,7 +216,8 @@ func (w *World) audit() error {
 	return nil
 }
 
-// lastTry is within which one that is refused for lack of room tries again: an I2, or a Probe at the longest intervals.
+// lastTry is within which one that is refused for lack of room tries again: an I2, or a Probe at the longest intervals. While it
+// does, the one without room may have a context in its way whose tag the other uses again.
 const lastTry = 75 * time.Second
 
 // Settled tells what is wrong where the network has been well for long: each two hosts that have a context agree about it, both
@@ -229,7 +230,7 @@ func (w *World) Settled() error {
 		for _, s := range h.Engine.Contexts() {
 			peer := w.owner[s.ULIDs.Peer]
 			if peer.Engine == nil || s.State == shim6.StateEFailed || s.State == shim6.StateNoSupport ||
-				w.Now.Sub(peer.full) < lastTry {
+				w.Now.Sub(peer.full) < lastTry || w.Now.Sub(h.full) < lastTry {
 				continue
 			}
 			if err := h.agrees(s, peer); err != nil {
