@@ -52,6 +52,9 @@ func TestParse(t *testing.T) {
 		// RFC 4861 section 6.1.2: "Receivers MUST ignore any options they do not recognize and continue processing."
 		// Rows 7 and 8.
 		{"unknown option before", header + unknown + rdnss + pioA, Advertisement{Prefixes: []Prefix{wantA}}},
+		// RFC 4861 section 6.1.2: options that are not "specified for use with Router Advertisement messages MUST be ignored and
+		// the packet processed as normal": Target Link-Layer Address and Redirected Header.
+		{"options of other messages", header + "02 01 020000000001" + "04 02 000000000000 6000000000000000" + pioA, Advertisement{Prefixes: []Prefix{wantA}}},
 		{"RDNSS that is too short", header + "19 01 000000000e10 " + pioA, Advertisement{Prefixes: []Prefix{wantA}}},
 		{"reserved bits set", "86 00 0000 40 27 0708 00000000 00000000 " + strings.Replace(pioA, "c0 0001", "ff 0001", 1),
 			Advertisement{Prefixes: []Prefix{wantA}}},

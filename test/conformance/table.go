@@ -25,11 +25,20 @@ type Table struct {
 	Rows   []Row   `yaml:"rows"`
 }
 
-// A Group is rows whose ids are Prefix and a number from 1 to Count.
+// A Group is rows whose ids are Prefix and a number from 1 to Count, and those in Also.
 type Group struct {
-	Prefix string `yaml:"prefix"`
-	Count  int    `yaml:"count"`
-	About  string `yaml:"about"`
+	Prefix string   `yaml:"prefix"`
+	Count  int      `yaml:"count"`
+	Also   []string `yaml:"also"`
+	About  string   `yaml:"about"`
+}
+
+// ids gives the ids of a group's rows.
+func (g Group) ids() (ids []string) {
+	for i := range g.Count {
+		ids = append(ids, g.Prefix+strconv.Itoa(i+1))
+	}
+	return append(ids, g.Also...)
 }
 
 // A Row is one requirement and what shows it. One that is not met as it stands has a Deviation, which is the reason.
@@ -112,8 +121,8 @@ func check(tables []Table, known map[testName]bool) error {
 		fault := func(format string, args ...any) { errs = append(errs, fmt.Errorf(t.Name+": "+format, args...)) }
 		want := map[string]bool{}
 		for _, g := range t.Groups {
-			for i := range g.Count {
-				want[g.Prefix+strconv.Itoa(i+1)] = true
+			for _, id := range g.ids() {
+				want[id] = true
 			}
 		}
 		seen := map[string]bool{}
@@ -130,9 +139,9 @@ func check(tables []Table, known map[testName]bool) error {
 			}
 		}
 		for _, g := range t.Groups {
-			for i := range g.Count {
-				if id := g.Prefix + strconv.Itoa(i+1); !seen[id] {
-					fault("row %s is missing: the sheet has %d of %s", id, g.Count, g.About)
+			for _, id := range g.ids() {
+				if !seen[id] {
+					fault("row %s is missing: the sheet has %d of %s", id, g.Count+len(g.Also), g.About)
 				}
 			}
 		}
