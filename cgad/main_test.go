@@ -26,16 +26,25 @@ type namespaceMain struct{ m *testing.M }
 func (n namespaceMain) Run() int { return nstest.Main(n.m) }
 
 func TestScripts(t *testing.T) {
+	// Bundles come from the tool that users have, on another machine perhaps.
+	tools := t.TempDir()
+	if out, err := exec.Command("go", "build", "-o", tools, "shim6/cgatool").CombinedOutput(); err != nil {
+		t.Fatalf("build cgatool: %v\n%s", err, out)
+	}
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata",
 		Setup: func(e *testscript.Env) error {
-			for _, name := range []string{"named.yaml", "missing.yaml"} {
-				file := e.WorkDir + "/" + name
+			e.Setenv("PATH", tools+string(os.PathListSeparator)+e.Getenv("PATH"))
+			for _, name := range []string{"named.yaml", "missing.yaml", "imported.yaml"} {
+				file, dir := e.WorkDir+"/"+name, "keys"
+				if name == "imported.yaml" {
+					dir = "imported"
+				}
 				b, err := os.ReadFile(file)
 				if err != nil {
 					return err
 				}
-				if err := os.WriteFile(file, []byte(strings.ReplaceAll(string(b), "/etc/shim6/keys", e.WorkDir+"/keys")), 0o600); err != nil {
+				if err := os.WriteFile(file, []byte(strings.ReplaceAll(string(b), "/etc/shim6/keys", e.WorkDir+"/"+dir)), 0o600); err != nil {
 					return err
 				}
 			}
