@@ -190,7 +190,7 @@ demo: labtools programs kmod-$(KERNEL)
 setup-managers:
 	@test/setup.sh managers
 
-lab: labtools programs kmod-$(KERNEL) $(if $(filter beside-%,$(or $(CASE),beside-all)),setup-managers)
+lab: labtools programs kmod-$(KERNEL) $(if $(filter beside-% cgad-service,$(or $(CASE),cgad-service)),setup-managers)
 	@$(LAB) run --kernel $(KERNEL) --jobs $(JOBS) $(CASE)
 
 lab-list: labtools

@@ -19,7 +19,21 @@ var managerPrograms = []string{
 	"/lib/systemd/systemd-networkd", "/usr/bin/networkctl",
 	"/usr/sbin/NetworkManager", "/usr/bin/nmcli", "/usr/bin/dbus-daemon",
 	"/sbin/ifup", "/sbin/sysctl", "/bin/ip",
+	"/lib/systemd/systemd", "/lib/systemd/systemd-journald", "/usr/bin/systemctl", "/usr/bin/journalctl",
 }
+
+// serviceUnits are those that a service needs to be started and logged. Nothing else of systemd's is.
+var serviceUnits = []string{
+	"sysinit.target", "basic.target", "sockets.target", "slices.target", "paths.target", "timers.target", "shutdown.target", "umount.target",
+	"local-fs.target", "network-pre.target", "network.target", "systemd-journald.service", "systemd-journald.socket",
+	"systemd-journald-dev-log.socket",
+}
+
+// unitDir is where Debian keeps units.
+const unitDir = "/usr/lib/systemd/system"
+
+// cgadUnit is the shipped unit.
+const cgadUnit = "configs/cgad.service"
 
 // managerDirs are the folders whose files they read.
 var managerDirs = []string{"/usr/share/dbus-1", "/etc/dbus-1", "/usr/lib/ifupdown"}
@@ -48,6 +62,14 @@ func addManagers(a *initramfs.Archive) error {
 		a.Symlink(filepath.Join(report.ManagerDir, dir), "usr/"+dir)
 	}
 	a.Symlink(report.ManagerDir+"/usr/sbin/ifdown", "ifup")
+	for _, unit := range serviceUnits {
+		if err := a.Copy(filepath.Join(report.ManagerDir, unitDir, unit), filepath.Join(root, unitDir, unit)); err != nil {
+			return err
+		}
+	}
+	if err := a.Copy(filepath.Join(report.ManagerDir, unitDir, "cgad.service"), cgadUnit); err != nil {
+		return fmt.Errorf("start the lab in the root of the repository: %w", err)
+	}
 	busybox, err := lookProgram("busybox")
 	if err != nil {
 		return err // told when the other programs were added
@@ -55,7 +77,7 @@ func addManagers(a *initramfs.Archive) error {
 	if err := a.Copy(report.ManagerDir+"/usr/bin/busybox", busybox); err != nil {
 		return err
 	}
-	for _, applet := range []string{"sh", "sleep", "run-parts", "grep", "cat", "ls", "seq"} {
+	for _, applet := range []string{"sh", "sleep", "run-parts", "grep", "cat", "ls", "seq", "mount", "kill"} {
 		a.Symlink(report.ManagerDir+"/usr/bin/"+applet, "busybox")
 	}
 	return nil

@@ -50,6 +50,7 @@ func All() []Case {
 		failover,
 		hints,
 		cgadFromNothing,
+		cgadService,
 		besideNetworkd,
 		besideNetworkManager,
 		besideIfupdown,

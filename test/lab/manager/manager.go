@@ -37,7 +37,11 @@ const networkUser = 998
 // New prepares the file system for a node. The managers take the place of udev for granted unless /sys is read-only, as in a
 // container.
 func New(n *node.Node, log func(string) string) (*System, error) {
-	s := &System{n, log}
+	s := &System{Node: n, log: log}
+	// A service manager makes the propagation of mounts its own, for which its root must be one.
+	if err := unix.Mount(root, root, "", unix.MS_BIND, ""); err != nil {
+		return nil, fmt.Errorf("mount %s: %w", root, err)
+	}
 	for _, m := range []struct {
 		kind, at string
 		flags    uintptr
