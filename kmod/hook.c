@@ -187,9 +187,8 @@ static unsigned int send_rewritten(struct shim6_net *sn, struct sk_buff *skb, st
 	if (room + SHIM6_HDR_LEN > mtu)
 		skb->ignore_df = 1;
 
-	/* A receiver without this module's offload, such as a host for its guest, drops a whole one. */
 	if (gso && !esp &&
-	    (READ_ONCE(sn->gso_mode) == SHIM6_GSO_SEGMENT || skb->len > IPV6_MAXPLEN - SHIM6_HDR_LEN)) {
+	    (skb->len > IPV6_MAXPLEN - SHIM6_HDR_LEN || !shim6_gso_whole(sn, dst_dev(dst), skb))) {
 		send_segments(sn, skb, x, dst, state);
 		goto out;
 	}

@@ -15,6 +15,7 @@ static int __net_init net_init(struct net *net)
 	int err;
 
 	sn->net = net;
+	sn->gso_mode = SHIM6_GSO_AUTO;
 	sn->mib = alloc_percpu(struct shim6_mib);
 	if (!sn->mib)
 		return -ENOMEM;
@@ -43,6 +44,7 @@ static void __net_exit net_exit(struct net *net)
 
 	cancel_work_sync(&sn->states_gone);
 	shim6_stack_select(sn, NULL);
+	shim6_gso_rules_select(sn, NULL);
 	shim6_flow_flush(sn);
 	shim6_ctx_net_exit(sn);
 	shim6_tcp_net_exit(sn);

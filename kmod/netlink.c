@@ -25,6 +25,7 @@ static const struct nla_policy cfg_policy[SHIM6_A_MAX + 1] = {
 	[SHIM6_A_HEURISTIC] = { .type = NLA_NUL_STRING, .len = SHIM6_STACK_NAME_MAX - 1 },
 	[SHIM6_A_TCP_KICK] = NLA_POLICY_MAX(NLA_U8, 1),
 	[SHIM6_A_GSO_MODE] = NLA_POLICY_MAX(NLA_U8, SHIM6_GSO_MAX),
+	[SHIM6_A_GSO_DEVICES] = NLA_POLICY_NESTED(shim6_gso_policy),
 	[SHIM6_A_MARK_MASK] = { .type = NLA_U32 },
 };
 
@@ -335,6 +336,7 @@ static int set_enabled(struct shim6_net *sn, bool enabled, struct netlink_ext_ac
 static int cfg_set(struct sk_buff *skb, struct genl_info *info)
 {
 	struct shim6_net *sn = shim6_net(genl_info_net(info));
+	struct shim6_gso_rules *rules = NULL;
 	struct shim6_stack *stack = NULL;
 	struct nlattr **attrs = info->attrs;
 	int err = 0;
@@ -346,12 +348,20 @@ static int cfg_set(struct sk_buff *skb, struct genl_info *info)
 			return PTR_ERR(stack);
 		}
 	}
+	if (attrs[SHIM6_A_GSO_DEVICES]) {
+		rules = shim6_gso_rules_new(attrs[SHIM6_A_GSO_DEVICES], info->extack);
+		if (IS_ERR(rules)) {
+			shim6_stack_free(stack);
+			return PTR_ERR(rules);
+		}
+	}
 
 	mutex_lock(&sn->lock);
 	if (attrs[SHIM6_A_ENABLED])
 		err = set_enabled(sn, nla_get_u8(attrs[SHIM6_A_ENABLED]), info->extack);
 	if (err) {
 		shim6_stack_free(stack);
+		kfree(rules);
 		goto out;
 	}
 	if (attrs[SHIM6_A_HEURISTIC])
@@ -360,6 +370,8 @@ static int cfg_set(struct sk_buff *skb, struct genl_info *info)
 		WRITE_ONCE(sn->tcp_kick, nla_get_u8(attrs[SHIM6_A_TCP_KICK]));
 	if (attrs[SHIM6_A_GSO_MODE])
 		WRITE_ONCE(sn->gso_mode, nla_get_u8(attrs[SHIM6_A_GSO_MODE]));
+	if (attrs[SHIM6_A_GSO_DEVICES])
+		shim6_gso_rules_select(sn, rules);
 	if (attrs[SHIM6_A_MARK_MASK])
 		WRITE_ONCE(sn->mark_mask, nla_get_u32(attrs[SHIM6_A_MARK_MASK]));
 out:
@@ -375,6 +387,7 @@ static int fill_cfg(struct sk_buff *skb, struct shim6_net *sn)
 	    shim6_stack_fill_names(skb, sn) ||
 	    nla_put_u8(skb, SHIM6_A_TCP_KICK, sn->tcp_kick) ||
 	    nla_put_u8(skb, SHIM6_A_GSO_MODE, sn->gso_mode) ||
+	    shim6_gso_fill_rules(skb, sn) ||
 	    nla_put_u32(skb, SHIM6_A_MARK_MASK, sn->mark_mask))
 		return -EMSGSIZE;
 	nest = nla_nest_start(skb, SHIM6_A_HEURISTICS);
@@ -488,6 +501,13 @@ static const struct genl_ops ops[] = {
 	},
 	OP(HEUR_GET, heur_get, none_policy),
 	OP(HEUR_SET, heur_set, heur_policy),
+	{
+		.cmd = SHIM6_CMD_DEV_GET,
+		.flags = GENL_UNS_ADMIN_PERM,
+		.dumpit = shim6_gso_dump,
+		.policy = none_policy,
+		.maxattr = SHIM6_A_MAX,
+	},
 };
 
 static const struct genl_multicast_group groups[] = {

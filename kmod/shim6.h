@@ -113,6 +113,18 @@ struct shim6_stack {
 	struct shim6_use	use[];
 };
 
+/* The first rule whose pattern matches the device's name counts. Published by RCU and not changed then. */
+struct shim6_gso_rule {
+	char	name[IFNAMSIZ];
+	u8	mode;
+};
+
+struct shim6_gso_rules {
+	struct rcu_head		rcu;
+	unsigned int		n;
+	struct shim6_gso_rule	rule[];
+};
+
 struct shim6_mib {
 	u64	v[SHIM6_STAT_MAX + 1];
 };
@@ -125,6 +137,7 @@ struct shim6_net {
 	struct shim6_stack __rcu *stack;	/* NULL is "none" */
 	u32			mark_mask;
 	u8			gso_mode;
+	struct shim6_gso_rules __rcu *gso_rules;	/* NULL is none */
 	bool			tcp_kick;
 	bool			hooked;
 	struct shim6_mib __percpu *mib;
@@ -295,6 +308,15 @@ int shim6_stack_set_param(struct shim6_net *sn, const char *heuristic, const cha
 			  struct netlink_ext_ack *extack);
 int shim6_stack_fill_names(struct sk_buff *skb, struct shim6_net *sn);
 int shim6_stack_fill(struct sk_buff *skb, struct shim6_net *sn);
+
+/* gso.c */
+extern const struct nla_policy shim6_gso_policy[SHIM6_A_DEVICE + 1];
+
+struct shim6_gso_rules *shim6_gso_rules_new(const struct nlattr *list, struct netlink_ext_ack *extack);
+void shim6_gso_rules_select(struct shim6_net *sn, struct shim6_gso_rules *rules);
+int shim6_gso_fill_rules(struct sk_buff *skb, struct shim6_net *sn);
+bool shim6_gso_whole(struct shim6_net *sn, const struct net_device *dev, const struct sk_buff *skb);
+int shim6_gso_dump(struct sk_buff *skb, struct netlink_callback *cb);
 
 /* hook.c */
 int shim6_hook(struct shim6_net *sn);

@@ -34,7 +34,8 @@ type Config struct {
 	Heuristic   string // the kernel's name of the rule that asks for contexts
 	TCPKick     bool   // retransmit at once after a path change
 	GSO         GSO
-	MarkMask    uint32 // bits of the packet mark that choose a path; zero for the current path alone
+	GSODevices  []GSODevice // where it is another, the first that matches counts
+	MarkMask    uint32      // bits of the packet mark that choose a path; zero for the current path alone
 	Interfaces  []string
 	Preferences []Preference
 	Peers       []Peer
@@ -55,6 +56,7 @@ type GSO string
 
 // The values of gso.
 const (
+	GSOAuto    GSO = "auto"    // the kernel where it segments for the device, the module elsewhere
 	GSOSegment GSO = "segment" // the kernel module
 	GSOWhole   GSO = "whole"   // the device
 )
@@ -62,6 +64,12 @@ const (
 // Metrics says where the counters can be read in the format of Prometheus.
 type Metrics struct {
 	Listen string // the loopback address with a port; empty for nowhere
+}
+
+// A GSODevice says it for the devices that a pattern matches.
+type GSODevice struct {
+	Pattern string // with * and ?
+	GSO     GSO
 }
 
 // A Log says what is logged and how.
@@ -92,7 +100,7 @@ func Default() *Config {
 		Hints:       Hints{Link: true, Route: true},
 		Heuristic:   "default",
 		TCPKick:     true,
-		GSO:         GSOSegment,
+		GSO:         GSOAuto,
 		Log:         Log{Level: "info", Format: "text"},
 		Limits: Limits{
 			Contexts: 16384, Verifying: 64, Waiting: 64, R1Rate: 100, VerifyRate: 20, RecoveryRate: 10, ErrorRate: 5,

@@ -3,6 +3,7 @@
 package config
 
 import (
+	"fmt"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -41,6 +42,7 @@ hints:
 heuristic: default+eui64
 tcp_kick: false
 gso: whole
+gso_devices: {eth0: auto, "veth?": segment, "*": whole}
 mark_mask: 0xff00
 interfaces: [eth0, "wlan*"]
 preferences:
@@ -71,6 +73,7 @@ limits:
 `, &Config{
 			Keys: "/srv/keys", Socket: "/run/x/y.sock", SocketGroup: "net", State: "/run/x/state.json",
 			SendTimeout: 12500 * time.Millisecond, FailBack: 90 * time.Second, Hints: Hints{ICMP: true}, Heuristic: "default+eui64", GSO: GSOWhole, MarkMask: 0xff00,
+			GSODevices: []GSODevice{{"eth0", GSOAuto}, {"veth?", GSOSegment}, {"*", GSOWhole}},
 			Preferences: []Preference{
 				{netip.MustParsePrefix("2001:db8:a2::/48"), 10, 255, 3, true}, {Prefix: netip.MustParsePrefix("2001:db8:a2:5::/64")},
 			},
@@ -106,6 +109,10 @@ limits:
 }
 
 func TestParseErrors(t *testing.T) {
+	var manyDevices string
+	for i := range 33 {
+		manyDevices += fmt.Sprintf("eth%d: auto,", i)
+	}
 	for name, tc := range map[string]struct{ in, want string }{
 		"unknown key":            {"socet: /x", `f.yaml:1: unknown key "socet", did you mean "socket"?`},
 		"unknown nested key":     {"log:\n  levle: info", `f.yaml:2: unknown key "log.levle", did you mean "log.level"?`},
@@ -126,7 +133,13 @@ func TestParseErrors(t *testing.T) {
 		"fail-back too short":    {"fail_back: 999ms", `f.yaml:1: fail_back: 999ms is out of range: 1s to 24h`},
 		"not a bool":             {"tcp_kick: maybe", `f.yaml:1: tcp_kick: "maybe" is neither true nor false`},
 		"number for a bool":      {"tcp_kick: 1", `f.yaml:1: tcp_kick: "1" is neither true nor false`},
-		"not one of":             {"gso: none", `f.yaml:1: gso: "none" is none of [segment whole]`},
+		"not one of":             {"gso: none", `f.yaml:1: gso: "none" is none of [auto segment whole]`},
+		"devices as a list":      {"gso_devices: [eth0]", `f.yaml:1: gso_devices: devices such as {eth0: whole, "veth*": segment} are needed, not a list`},
+		"mode of a device":       {"gso_devices: {eth0: none}", `f.yaml:1: gso_devices: eth0: "none" is none of [auto segment whole]`},
+		"device given twice":     {"gso_devices: {eth0: auto, eth0: whole}", `f.yaml:1: gso_devices: eth0 is given twice`},
+		"device with brackets":   {"gso_devices: {'eth[01]': auto}", `f.yaml:1: gso_devices: "eth[01]" is not the name of a device or a pattern with * and ?`},
+		"long device":            {"gso_devices: {abcdefghijklmnop: auto}", `f.yaml:1: gso_devices: "abcdefghijklmnop" is not the name of a device or a pattern with * and ?`},
+		"too many devices":       {"gso_devices: {" + manyDevices + "}", `f.yaml:1: gso_devices: 33 devices, at most 32`},
 		"level":                  {"log: {level: loud}", `f.yaml:1: log.level: "loud" is none of [debug info warn error]`},
 		"mask too large":         {"mark_mask: 0x100000000", `f.yaml:1: mark_mask: "0x100000000" is not a mask of 32 bits such as 0xff`},
 		"negative mask":          {"mark_mask: -1", `f.yaml:1: mark_mask: "-1" is not a mask of 32 bits such as 0xff`},

@@ -92,6 +92,11 @@ func (c *Client) Locators(ctx context.Context) ([]Locator, error) {
 	return call[[]Locator](ctx, c, http.MethodGet, "/v1/locators")
 }
 
+// Devices lists the network devices, and who cuts up large packets for each.
+func (c *Client) Devices(ctx context.Context) ([]Device, error) {
+	return call[[]Device](ctx, c, http.MethodGet, "/v1/devices")
+}
+
 // Stats reads the counters.
 func (c *Client) Stats(ctx context.Context) (Stats, error) {
 	return call[Stats](ctx, c, http.MethodGet, "/v1/stats")

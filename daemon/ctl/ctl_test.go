@@ -40,6 +40,10 @@ type memory struct {
 func (m *memory) Heuristics(context.Context) ([]Heuristic, error) {
 	return []Heuristic{sampleHeuristic}, m.err
 }
+func (m *memory) Devices(context.Context) ([]Device, error) {
+	return []Device{{"eth0", 2, "segment", "hardware"}}, m.err
+}
+
 func (m *memory) ChangeHeuristics(_ context.Context, c HeuristicChange) error {
 	m.changes = append(m.changes, c)
 	return m.err
@@ -172,6 +176,8 @@ func TestRequests(t *testing.T) {
 	change := HeuristicChange{Use: "default+limit", Params: map[string]uint64{"limit.contexts": 1<<64 - 1}}
 	err = c.ChangeHeuristics(ctx, change)
 	check("change of heuristics", m.changes, []HeuristicChange{change}, err)
+	devices, err := c.Devices(ctx)
+	check("devices", devices, []Device{{"eth0", 2, "segment", "hardware"}}, err)
 	locators, err := c.Locators(ctx)
 	check("locators", locators, []Locator{{Addr: addrA, Link: "eth0", Carrier: true, Proof: "CGA", KeyID: "k"}}, err)
 	stats, err := c.Stats(ctx)

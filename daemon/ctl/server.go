@@ -29,6 +29,7 @@ type Backend interface {
 	Status(context.Context) (Status, error)
 	Contexts(context.Context) ([]Context, error)
 	Locators(context.Context) ([]Locator, error)
+	Devices(context.Context) ([]Device, error)
 	Stats(context.Context) (Stats, error)
 	Heuristics(context.Context) ([]Heuristic, error)
 	// Flows lists the flows without a context.
@@ -82,6 +83,7 @@ func NewServer(b Backend, e *Events, log *slog.Logger) *Server {
 	mux.HandleFunc("GET /v1/explain", s.explain)
 	mux.HandleFunc("GET /v1/contexts/{tag}", s.context)
 	mux.HandleFunc("GET /v1/locators", get(b.Locators))
+	mux.HandleFunc("GET /v1/devices", get(b.Devices))
 	mux.HandleFunc("GET /v1/stats", get(b.Stats))
 	mux.HandleFunc("GET /v1/heuristics", get(b.Heuristics))
 	mux.HandleFunc("GET /v1/events", s.stream)

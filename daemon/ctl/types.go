@@ -9,6 +9,7 @@
 //	GET  /v1/paths                   array of ContextPath; the query may have the members of Filter
 //	GET  /v1/flows                   array of Flow
 //	GET  /v1/locators                array of Locator
+//	GET  /v1/devices                 array of Device
 //	GET  /v1/stats                   Stats
 //	GET  /v1/heuristics              array of Heuristic
 //	GET  /v1/log                     array of Event, the oldest first; the query may have tag, peer and since
@@ -50,7 +51,7 @@ type Status struct {
 	Heuristic     string    `json:"heuristic"`
 	Heuristics    []string  `json:"heuristics"` // those that the kernel knows
 	TCPKick       bool      `json:"tcp_kick"`
-	GSO           string    `json:"gso"` // segment or whole
+	GSO           string    `json:"gso"` // auto, segment or whole
 	MarkMask      uint32    `json:"mark_mask"`
 	SendTimeoutMS int64     `json:"send_timeout_ms"`
 	TeardownMS    int64     `json:"teardown_ms"` // 0: idle contexts are kept
@@ -161,6 +162,14 @@ type Locator struct {
 	KeyID      string     `json:"key_id,omitempty"` // the private key that can sign for it
 	Sec        uint8      `json:"sec"`              // of the address, with a proof (RFC 3972 section 2)
 	Params     []byte     `json:"params,omitempty"` // the CGA Parameter Data Structure
+}
+
+// A Device is a network device, and who cuts up what is too large for a path once it has a Payload Extension Header.
+type Device struct {
+	Name  string `json:"name"`
+	Index int    `json:"index"`
+	GSO   string `json:"gso"` // segment or whole
+	Why   string `json:"why"` // the configuration's gso or gso_devices; software or hardware: what auto found to segment
 }
 
 // Stats are counters that only grow, by name.

@@ -67,6 +67,8 @@ var kinds = [attrCount]kind{
 	attrStack:               kindNested,
 	attrParam:               kindNested,
 	attrAsked:               kindFlag,
+	attrGSODevices:          kindNested,
+	attrDevice:              kindNested,
 }
 
 // maxNames bounds the heuristics that are read from one message.
@@ -86,6 +88,8 @@ type message struct {
 	stats    Stats
 	stack    []Heuristic // attrStack
 	param    Param       // attrParam
+	rules    []Device    // attrGSODevices
+	device   Device      // attrDevice
 }
 
 func (m *message) has(a int) bool { return m.present&(1<<a) != 0 }
@@ -222,6 +226,15 @@ func (m *message) marshalNested(a int, ne *netlink.AttributeEncoder) error {
 		}
 	case attrParam:
 		return m.param.marshal(ne)
+	case attrGSODevices:
+		if len(m.rules) > MaxGSODevices {
+			return fmt.Errorf("%d rules for devices, at most %d", len(m.rules), MaxGSODevices)
+		}
+		for _, d := range m.rules {
+			ne.Nested(attrDevice, d.marshal)
+		}
+	case attrDevice:
+		return m.device.marshal(ne)
 	}
 	return nil
 }
@@ -246,7 +259,7 @@ func putName(ae *netlink.AttributeEncoder, t uint16, s string, size int) error {
 // checkName wants what fits size octets with its terminating zero.
 func checkName(s string, size int) error {
 	if s == "" || len(s) >= size || strings.ContainsRune(s, 0) {
-		return fmt.Errorf("%q is not a heuristic name: 1 to %d octets", s, size-1)
+		return fmt.Errorf("%q is not a name of 1 to %d octets", s, size-1)
 	}
 	return nil
 }
@@ -324,6 +337,16 @@ func (m *message) unmarshalNested(a int, b []byte) (err error) {
 		})
 	case attrParam:
 		m.param, err = param(b)
+		return err
+	case attrGSODevices:
+		m.rules = []Device{}
+		return list(b, attrDevice, MaxGSODevices, func(v []byte) error {
+			d, err := device(v)
+			m.rules = append(m.rules, d)
+			return err
+		})
+	case attrDevice:
+		m.device, err = device(b)
 		return err
 	default: // attrStats
 		m.stats = make(Stats)

@@ -52,6 +52,8 @@ func full() *message {
 		{Name: "eui64", Refusals: math.MaxUint64},
 	}
 	m.param = Param{Name: "bytes", Value: 4096}
+	m.rules = []Device{{Name: "eth0", GSO: GSOWhole}, {Name: "*", GSO: GSOAuto}}
+	m.device = Device{Name: "wg0", GSO: GSOSegment}
 	return m
 }
 
@@ -130,9 +132,11 @@ func TestMarshalRefuses(t *testing.T) {
 		"33 locators":        {(&Context{LocatorsLocal: make([]netip.Addr, 33)}).message(), "33 local locators, at most 32"},
 		"invalid locator":    {(&Context{LocatorsLocal: make([]netip.Addr, 1)}).message(), "is not an IPv6 address"},
 		"timeout of 50 days": {(&Context{SendTimeout: 50 * 24 * time.Hour}).message(), "does not fit 32 bits"},
-		"long heuristic":     {(&Settings{Heuristic: ptr(strings.Repeat("x", 128))}).message(), "is not a heuristic name"},
-		"empty heuristic":    {(&Settings{Heuristic: ptr("")}).message(), "is not a heuristic name"},
-		"zero in heuristic":  {(&Settings{Heuristic: ptr("a\x00b")}).message(), "is not a heuristic name"},
+		"long heuristic":     {(&Settings{Heuristic: ptr(strings.Repeat("x", 128))}).message(), "is not a name"},
+		"empty heuristic":    {(&Settings{Heuristic: ptr("")}).message(), "is not a name"},
+		"zero in heuristic":  {(&Settings{Heuristic: ptr("a\x00b")}).message(), "is not a name"},
+		"33 device rules":    {(&Settings{GSODevices: make([]Device, 33)}).message(), "33 rules for devices, at most 32"},
+		"long device":        {(&Settings{GSODevices: []Device{{Name: "abcdefghijklmnop"}}}).message(), "is not a name of 1 to 15"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := tc.m.marshal()
@@ -162,7 +166,7 @@ func TestUnmarshalRefuses(t *testing.T) {
 		"9 paths":                     {attr(7, repeat(9, attr(8, slices.Concat(attr(1, locA.AsSlice()...), attr(2, locB.AsSlice()...))...))...), "more than 8"},
 		"33 locators":                 {attr(9, repeat(33, attr(10, locA.AsSlice()...))...), "more than 32"},
 		"65 heuristics":               {attr(34, repeat(65, attr(33, 'x', 0))...), "more than 64"},
-		"heuristic without a name":    {attr(33, 0), "is not a heuristic name"},
+		"heuristic without a name":    {attr(33, 0), "is not a name"},
 		"counter of 4 octets":         {attr(38, attr(1, u32(1)...)...), "attribute 38: 4 octets, not 8"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -80,6 +80,8 @@ func TestRequests(t *testing.T) {
 	settings := set(attrEnabled, 1, attrTCPKick, 0, attrGSOMode, 1, attrMarkMask, 0xff)
 	settings.str = "default"
 	settings.mark(attrHeuristic)
+	settings.rules = []Device{{Name: "eth0", GSO: GSOWhole}, {Name: "veth*", GSO: GSOSegment}}
+	settings.mark(attrGSODevices)
 	change := x.message()
 	change.present &^= 1<<attrULIDLocal | 1<<attrULIDPeer | 1<<attrFII
 
@@ -106,6 +108,7 @@ func TestRequests(t *testing.T) {
 		"settings": {cmdCfgSet, func(c *Client) error {
 			return c.SetSettings(Settings{
 				Enabled: ptr(true), Heuristic: ptr("default"), TCPKick: ptr(false), GSOMode: ptr(GSOWhole), MarkMask: ptr(uint32(0xff)),
+				GSODevices: settings.rules,
 			})
 		}, settings},
 		"no settings": {cmdCfgSet, func(c *Client) error { return c.SetSettings(Settings{}) }, set()},
@@ -202,6 +205,8 @@ func TestSettings(t *testing.T) {
 	answer.str, answer.names = "eui64", []string{"none", "eui64"}
 	answer.mark(attrHeuristic)
 	answer.mark(attrHeuristics)
+	answer.rules = []Device{{Name: "eth?", GSO: GSOAuto}}
+	answer.mark(attrGSODevices)
 	c := dial(t, cmdCfgGet, 0, func(*message) ([]*message, error) { return []*message{answer}, nil })
 	got, err := c.Settings()
 	if err != nil {
@@ -209,10 +214,33 @@ func TestSettings(t *testing.T) {
 	}
 	want := Settings{
 		Enabled: ptr(true), Heuristic: ptr("eui64"), TCPKick: ptr(true), GSOMode: ptr(GSOWhole), MarkMask: ptr(uint32(7)),
-		Heuristics: []string{"none", "eui64"},
+		Heuristics: []string{"none", "eui64"}, GSODevices: answer.rules,
 	}
 	if d := cmp.Diff(want, got); d != "" {
 		t.Errorf("(-want +got):\n%s", d)
+	}
+}
+
+func TestDevices(t *testing.T) {
+	answer := &message{device: Device{Name: "eth0", GSO: GSOSegment}}
+	answer.mark(attrDevice)
+	c := dial(t, cmdDevGet, netlink.Dump, func(*message) ([]*message, error) { return []*message{answer, answer}, nil })
+	got, err := c.Devices()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if d := cmp.Diff([]Device{answer.device, answer.device}, got); d != "" {
+		t.Errorf("(-want +got):\n%s", d)
+	}
+	whole := []byte{9, 0, 1, 0, 'e', 't', 'h', '0', 0, 0, 0, 0, 5, 0, 2, 0, 1, 0, 0, 0, 8, 0, 3, 0, 7, 0, 0, 0, 5, 0, 4, 0, 2, 0, 0, 0}
+	read, err := device(whole)
+	if want := (Device{"eth0", GSOWhole, 7, GSOWhySoftware}); err != nil || read != want {
+		t.Errorf("device = %+v, %v, want %+v", read, err, want)
+	}
+	for name, b := range map[string][]byte{"no name": whole[12:], "a short index": append(whole[:20:20], 5, 0, 3, 0, 7, 0, 0, 0)} {
+		if _, err := device(b); err == nil {
+			t.Errorf("%s was taken", name)
+		}
 	}
 }
 

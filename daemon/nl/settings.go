@@ -9,6 +9,7 @@ type Settings struct {
 	Heuristic  *string
 	TCPKick    *bool
 	GSOMode    *GSOMode
+	GSODevices []Device // for devices whose mode differs, the first that matches counts; nil leaves them, too
 	MarkMask   *uint32
 	Heuristics []string // those that the kernel knows; only read
 }
@@ -28,6 +29,10 @@ func (s *Settings) message() *message {
 	if s.GSOMode != nil {
 		m.set(attrGSOMode, uint64(*s.GSOMode))
 	}
+	if s.GSODevices != nil {
+		m.rules = s.GSODevices
+		m.mark(attrGSODevices)
+	}
 	if s.MarkMask != nil {
 		m.set(attrMarkMask, uint64(*s.MarkMask))
 	}
@@ -42,5 +47,6 @@ func (m *message) settings() (Settings, error) {
 	gso, mask, name := GSOMode(m.num[attrGSOMode]), uint32(m.num[attrMarkMask]), m.str
 	return Settings{
 		Enabled: &enabled, Heuristic: &name, TCPKick: &kick, GSOMode: &gso, MarkMask: &mask, Heuristics: m.names,
+		GSODevices: m.rules,
 	}, nil
 }

@@ -20,7 +20,12 @@ const (
 	stackMax         = 8  // heuristics that act together
 	stackNameMax     = stackMax * heuristicNameMax
 	paramsMax        = 4 // parameters of a heuristic
-	tagBits          = 47
+
+	// MaxGSODevices is the most rules for devices that the kernel takes.
+	MaxGSODevices = 32
+	deviceNameMax = 16 // IFNAMSIZ
+
+	tagBits = 47
 )
 
 // Commands.
@@ -45,6 +50,7 @@ const (
 	cmdEvTCPKick
 	cmdHeurGet
 	cmdHeurSet
+	cmdDevGet
 )
 
 // Attributes.
@@ -92,6 +98,8 @@ const (
 	attrUse
 	attrParam
 	attrAsked
+	attrGSODevices
+	attrDevice
 
 	attrCount
 )
@@ -108,6 +116,15 @@ const (
 	pathAttrRxBytes
 	pathAttrTxIdleMS
 	pathAttrRxIdleMS
+)
+
+// Attributes inside attrDevice.
+const (
+	devAttrUnspec = iota
+	devAttrName
+	devAttrGSOMode
+	devAttrIfindex
+	devAttrGSOWhy
 )
 
 // Attributes inside attrUse.
@@ -160,6 +177,7 @@ type GSOMode uint8
 const (
 	GSOSegment GSOMode = iota // the module, before the header is inserted
 	GSOWhole                  // the device
+	GSOAuto                   // the kernel where the device does not segment, the module otherwise
 )
 
 // A Stat is the number of a per-namespace counter.

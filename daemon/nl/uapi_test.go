@@ -23,7 +23,7 @@ var goNumbers = map[string]int{
 	"SHIM6_CMD_EV_SEND_TIMEOUT": cmdEvSendTimeout, "SHIM6_CMD_EV_KEEPALIVE_DUE": cmdEvKeepaliveDue,
 	"SHIM6_CMD_EV_PAYLOAD_SEEN": cmdEvPayloadSeen, "SHIM6_CMD_EV_UNKNOWN_TAG": cmdEvUnknownTag,
 	"SHIM6_CMD_EV_CTX_GONE": cmdEvCtxGone, "SHIM6_CMD_EV_TCP_KICK": cmdEvTCPKick, "SHIM6_CMD_HEUR_GET": cmdHeurGet,
-	"SHIM6_CMD_HEUR_SET": cmdHeurSet,
+	"SHIM6_CMD_HEUR_SET": cmdHeurSet, "SHIM6_CMD_DEV_GET": cmdDevGet,
 
 	"SHIM6_A_UNSPEC": attrUnspec, "SHIM6_A_PAD": attrPad, "SHIM6_A_ULID_LOCAL": attrULIDLocal,
 	"SHIM6_A_ULID_PEER": attrULIDPeer, "SHIM6_A_FII": attrFII, "SHIM6_A_TAG_LOCAL": attrTagLocal,
@@ -40,7 +40,10 @@ var goNumbers = map[string]int{
 	"SHIM6_A_TIME_NS": attrTimeNS, "SHIM6_A_ENABLED": attrEnabled, "SHIM6_A_HEURISTIC": attrHeuristic,
 	"SHIM6_A_HEURISTICS": attrHeuristics, "SHIM6_A_TCP_KICK": attrTCPKick, "SHIM6_A_GSO_MODE": attrGSOMode,
 	"SHIM6_A_MARK_MASK": attrMarkMask, "SHIM6_A_STATS": attrStats, "SHIM6_A_STACK": attrStack, "SHIM6_A_USE": attrUse,
-	"SHIM6_A_PARAM": attrParam, "SHIM6_A_ASKED": attrAsked,
+	"SHIM6_A_PARAM": attrParam, "SHIM6_A_ASKED": attrAsked, "SHIM6_A_GSO_DEVICES": attrGSODevices, "SHIM6_A_DEVICE": attrDevice,
+
+	"SHIM6_DEV_A_UNSPEC": devAttrUnspec, "SHIM6_DEV_A_NAME": devAttrName, "SHIM6_DEV_A_GSO_MODE": devAttrGSOMode,
+	"SHIM6_DEV_A_IFINDEX": devAttrIfindex, "SHIM6_DEV_A_GSO_WHY": devAttrGSOWhy,
 
 	"SHIM6_USE_A_UNSPEC": useAttrUnspec, "SHIM6_USE_A_PAD": useAttrPad, "SHIM6_USE_A_NAME": useAttrName,
 	"SHIM6_USE_A_REFUSALS": useAttrRefusals, "SHIM6_USE_A_TRIGGERS": useAttrTriggers, "SHIM6_USE_A_VETOES": useAttrVetoes,
@@ -61,13 +64,16 @@ var goNumbers = map[string]int{
 	"SHIM6_TIMER_KEEP": int(TimerKeep), "SHIM6_TIMER_STOP": int(TimerStop), "SHIM6_TIMER_START": int(TimerStart),
 	"SHIM6_TIMER_RESTART": int(TimerRestart),
 
-	"SHIM6_GSO_SEGMENT": int(GSOSegment), "SHIM6_GSO_WHOLE": int(GSOWhole),
+	"SHIM6_GSO_SEGMENT": int(GSOSegment), "SHIM6_GSO_WHOLE": int(GSOWhole), "SHIM6_GSO_AUTO": int(GSOAuto),
+
+	"SHIM6_GSO_WHY_NETNS": int(GSOWhyNetns), "SHIM6_GSO_WHY_DEVICE": int(GSOWhyDevice), "SHIM6_GSO_WHY_SOFTWARE": int(GSOWhySoftware),
+	"SHIM6_GSO_WHY_HARDWARE": int(GSOWhyHardware),
 
 	"SHIM6_STAT_UNSPEC": int(statUnspec),
 
 	"SHIM6_GENL_VERSION": familyVersion, "SHIM6_MAX_PATHS": MaxPaths, "SHIM6_MAX_LOCATORS": MaxLocators,
 	"SHIM6_HEURISTIC_NAME_MAX": heuristicNameMax, "SHIM6_STACK_MAX": stackMax, "SHIM6_PARAMS_MAX": paramsMax,
-	"SHIM6_TAG_BITS": tagBits,
+	"SHIM6_TAG_BITS": tagBits, "SHIM6_MAX_GSO_DEVICES": MaxGSODevices,
 }
 
 var (

@@ -9,7 +9,6 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"shim6/daemon/config"
 	"shim6/daemon/engine"
 	"shim6/daemon/nl"
 	"shim6/daemon/reap"
@@ -53,12 +52,12 @@ func (l *Loop) takeAsked() {
 }
 
 func (l *Loop) setModule() error {
-	enabled, gso := true, nl.GSOSegment
-	if l.cfg.GSO == config.GSOWhole {
-		gso = nl.GSOWhole
+	enabled, gso, rules := true, gsoMode(l.cfg.GSO), []nl.Device{}
+	for _, d := range l.cfg.GSODevices {
+		rules = append(rules, nl.Device{Name: d.Pattern, GSO: gsoMode(d.GSO)})
 	}
 	return l.ports.Kernel.SetSettings(nl.Settings{
-		Enabled: &enabled, TCPKick: &l.cfg.TCPKick, GSOMode: &gso, MarkMask: &l.cfg.MarkMask,
+		Enabled: &enabled, TCPKick: &l.cfg.TCPKick, GSOMode: &gso, GSODevices: rules, MarkMask: &l.cfg.MarkMask,
 	})
 }
 

@@ -47,16 +47,6 @@ func (b backend) Status(ctx context.Context) (s ctl.Status, err error) {
 	return s, nil
 }
 
-func gsoName(m nl.GSOMode) string {
-	switch m {
-	case nl.GSOSegment:
-		return "segment"
-	case nl.GSOWhole:
-		return "whole"
-	}
-	return fmt.Sprintf("mode %d", m)
-}
-
 func (b backend) Contexts(ctx context.Context) ([]ctl.Context, error) {
 	var known []engine.Snapshot
 	if err := b.l.call(ctx, func() { known = b.l.engine.Contexts() }); err != nil {

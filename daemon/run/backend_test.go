@@ -7,6 +7,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 
@@ -58,7 +59,7 @@ func TestControl(t *testing.T) {
 	defer stream.Close()
 
 	status, err := c.Status(ctx)
-	if err != nil || status.Version != "test" || !status.Enabled || status.Heuristic != "default" || status.GSO != "segment" ||
+	if err != nil || status.Version != "test" || !status.Enabled || status.Heuristic != "default" || status.GSO != "auto" ||
 		status.SendTimeoutMS != 15000 || status.TeardownMS != 600000 || status.Locators != 2 || status.PID != os.Getpid() ||
 		status.Subscribers != 1 || len(status.Heuristics) != 2 || time.Since(status.Started) > time.Minute {
 		t.Errorf("status %+v, %v", status, err)
@@ -69,6 +70,11 @@ func TestControl(t *testing.T) {
 	locators, err := c.Locators(ctx)
 	if err != nil || len(locators) != 2 || locators[0].Addr != p.a1 || locators[0].Proof != "CGA" || locators[0].KeyID != "host" {
 		t.Errorf("locators %+v, %v", locators, err)
+	}
+
+	devices, err := c.Devices(ctx)
+	if want := []ctl.Device{{Name: "eth0", Index: 2, GSO: "segment", Why: "hardware"}, {Name: "wg0", Index: 3, GSO: "whole", Why: "gso_devices"}}; err != nil || !slices.Equal(devices, want) {
+		t.Errorf("devices %+v, %v, want %+v", devices, err, want)
 	}
 
 	p.a.events.queue <- nl.Trigger{ULIDLocal: p.a1, ULIDPeer: p.b1}

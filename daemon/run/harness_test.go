@@ -146,6 +146,7 @@ func (m *module) SetSettings(s nl.Settings) error {
 	}
 	if s.Enabled != nil {
 		m.settings.Enabled, m.settings.TCPKick, m.settings.GSOMode, m.settings.MarkMask = s.Enabled, s.TCPKick, s.GSOMode, s.MarkMask
+		m.settings.GSODevices = s.GSODevices
 	}
 	return m.call("%s", word)
 }
@@ -159,6 +160,12 @@ func (m *module) Settings() (nl.Settings, error) {
 }
 
 func (m *module) Stats() (nl.Stats, error) { return nl.Stats{nl.StatTCPKicks: 4}, m.fail["stats"] }
+
+func (m *module) Devices() ([]nl.Device, error) {
+	return []nl.Device{
+		{Name: "eth0", GSO: nl.GSOSegment, Index: 2, Why: nl.GSOWhyHardware}, {Name: "wg0", GSO: nl.GSOWhole, Index: 3, Why: nl.GSOWhyDevice},
+	}, m.fail["devices"]
+}
 
 func (m *module) Stack() ([]nl.Heuristic, error) {
 	return []nl.Heuristic{{Name: "default", Triggers: 3, Params: []nl.Param{{Name: "bytes", Value: 2048, Initial: 2048, Max: 1 << 32}}}}, m.fail["stack"]

@@ -14,6 +14,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"golang.org/x/sys/unix"
 
+	"shim6/daemon/config"
 	"shim6/daemon/ctl"
 	"shim6/daemon/nl"
 	"shim6/daemon/rawsock"
@@ -157,10 +158,12 @@ func TestSettingsAreSet(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newPair(t)
 		p.a.cfg.GSO, p.a.cfg.MarkMask, p.a.cfg.TCPKick, p.a.cfg.Heuristic = "whole", 0xff, false, "default"
+		p.a.cfg.GSODevices = []config.GSODevice{{Pattern: "eth*", GSO: config.GSOSegment}, {Pattern: "wg0", GSO: config.GSOAuto}}
 		p.a.run(t, p.wires)
 		defer p.a.stop()
 		s, _ := p.a.module.Settings()
-		if !*s.Enabled || *s.GSOMode != nl.GSOWhole || *s.MarkMask != 0xff || *s.TCPKick || *s.Heuristic != "default" {
+		if !*s.Enabled || *s.GSOMode != nl.GSOWhole || *s.MarkMask != 0xff || *s.TCPKick || *s.Heuristic != "default" ||
+			!slices.Equal(s.GSODevices, []nl.Device{{Name: "eth*", GSO: nl.GSOSegment}, {Name: "wg0", GSO: nl.GSOAuto}}) {
 			t.Errorf("settings %+v", s)
 		}
 	})

@@ -24,6 +24,7 @@ type Kernel interface {
 	SetSettings(nl.Settings) error
 	Settings() (nl.Settings, error)
 	Stats() (nl.Stats, error)
+	Devices() ([]nl.Device, error)
 	Stack() ([]nl.Heuristic, error)
 	SetParam(heuristic, param string, value uint64) error
 	Loaded() error

@@ -95,6 +95,13 @@ func (d *daemon) Locators(context.Context) ([]ctl.Locator, error) {
 	}, nil
 }
 
+func (d *daemon) Devices(context.Context) ([]ctl.Device, error) {
+	return []ctl.Device{
+		{Name: "eth0", Index: 2, GSO: "segment", Why: "hardware"}, {Name: "wg0", Index: 3, GSO: "whole", Why: "software"},
+		{Name: "veth-0123456789", Index: 4, GSO: "whole", Why: "gso_devices"},
+	}, nil
+}
+
 func (d *daemon) Heuristics(context.Context) ([]ctl.Heuristic, error) { return d.heuristics, nil }
 
 func (d *daemon) ChangeHeuristics(_ context.Context, change ctl.HeuristicChange) error {
@@ -401,8 +408,8 @@ func TestManual(t *testing.T) {
 	e := &env{stdout: new(bytes.Buffer), stderr: new(bytes.Buffer), now: time.Now}
 	root := e.command()
 	root.InitDefaultHelpFlag()
-	if n := len(root.Commands()); n != 25 {
-		t.Errorf("%d commands, want 25", n)
+	if n := len(root.Commands()); n != 26 {
+		t.Errorf("%d commands, want 26", n)
 	}
 	for _, c := range append(root.Commands(), root) {
 		if c != root && !strings.Contains(manual, "\n.It Cm "+c.Name()) {

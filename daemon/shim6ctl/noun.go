@@ -53,6 +53,12 @@ func (e *env) nouns() []*cobra.Command {
 			},
 		},
 		{
+			Use: "devices", Short: "list the network devices, and who cuts up large packets for each", Args: cobra.NoArgs,
+			RunE: func(cmd *cobra.Command, _ []string) error {
+				return show(e, cmd.Context(), (*ctl.Client).Devices, e.printDevices)
+			},
+		},
+		{
 			Use: "stats", Short: "show the counters", Args: cobra.NoArgs,
 			RunE: func(cmd *cobra.Command, _ []string) error {
 				return show(e, cmd.Context(), (*ctl.Client).Stats, e.printStats)

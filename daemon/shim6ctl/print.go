@@ -218,6 +218,20 @@ func (e *env) printLocator(l ctl.Locator) {
 	}
 }
 
+func (e *env) printDevices(list []ctl.Device) {
+	whys := map[string]string{
+		"gso": "as gso says", "gso_devices": "as gso_devices says", "software": "auto: the kernel cuts up packets for it",
+		"hardware": "auto: it cuts up packets, or hands them on whole",
+	}
+	for _, d := range list {
+		why, ok := whys[d.Why]
+		if !ok {
+			why = d.Why
+		}
+		fmt.Fprintf(e.stdout, "%-15s  %-7s  %s\n", printable(d.Name), printable(d.GSO), printable(why))
+	}
+}
+
 func (e *env) printStats(s ctl.Stats) {
 	for _, part := range []struct {
 		name     string

@@ -16,12 +16,13 @@
  *   CTX_GET     TAG_LOCAL -> one context; with NLM_F_DUMP -> every context, resumable
  *   CTX_FLUSH   every context of the namespace; returns when xfrm has freed their states, which hold the module
  *   REAP_SET    TAG_LOCAL, REAP_STATE, REAP_EPOCH, [SEND_TIMER, KEEPALIVE_TIMER]: atomically, see enum shim6_timer_op
- *   CFG_SET     any of ENABLED, HEURISTIC, TCP_KICK, GSO_MODE, MARK_MASK
+ *   CFG_SET     any of ENABLED, HEURISTIC, TCP_KICK, GSO_MODE, GSO_DEVICES, MARK_MASK
  *   CFG_GET     -> the same, and HEURISTICS (names of the registered ones)
  *   STATS_GET   -> STATS: one nested u64 per enum shim6_stat
  *   CAND_GET    dump: ULID_LOCAL, ULID_PEER, BYTES, PACKETS, AGE_MS, [ASKED] of each flow that has no context
  *   HEUR_GET    -> STACK: the heuristics in use, what each has decided since it was chosen, and its parameters
  *   HEUR_SET    HEURISTIC (one in use), PARAM with NAME and VALUE; ENOENT when there is none such, ERANGE
+ *   DEV_GET     dump: DEVICE, one a message, for each device of the namespace but the loopback
  *
  * A context in a reply (CTX_GET, and EV_CTX_GONE without PATHS):
  *
@@ -60,6 +61,7 @@
 #define SHIM6_STACK_MAX		8	/* heuristics that act together */
 #define SHIM6_STACK_NAME_MAX	(SHIM6_STACK_MAX * SHIM6_HEURISTIC_NAME_MAX)
 #define SHIM6_PARAMS_MAX	4	/* parameters of a heuristic */
+#define SHIM6_MAX_GSO_DEVICES	32
 
 enum shim6_cmd {
 	SHIM6_CMD_UNSPEC,
@@ -82,6 +84,7 @@ enum shim6_cmd {
 	SHIM6_CMD_EV_TCP_KICK,
 	SHIM6_CMD_HEUR_GET,
 	SHIM6_CMD_HEUR_SET,
+	SHIM6_CMD_DEV_GET,
 
 	__SHIM6_CMD_MAX,
 	SHIM6_CMD_MAX = __SHIM6_CMD_MAX - 1
@@ -124,13 +127,15 @@ enum shim6_attr {
 	SHIM6_A_HEURISTIC,		/* string: those in use joined by "+", in order of asking; "none" is built in */
 	SHIM6_A_HEURISTICS,		/* nested SHIM6_A_HEURISTIC */
 	SHIM6_A_TCP_KICK,		/* u8: 0 or 1, default 1 */
-	SHIM6_A_GSO_MODE,		/* u8, enum shim6_gso_mode */
+	SHIM6_A_GSO_MODE,		/* u8, enum shim6_gso_mode, for devices that GSO_DEVICES does not name */
 	SHIM6_A_MARK_MASK,		/* u32: path = paths[(mark & mask) >> its lowest bit, mod count]; default 0 */
 	SHIM6_A_STATS,			/* nested u64 by enum shim6_stat */
 	SHIM6_A_STACK,			/* nested SHIM6_A_USE, in the order of asking */
 	SHIM6_A_USE,			/* nested enum shim6_use_attr */
 	SHIM6_A_PARAM,			/* nested enum shim6_param_attr */
 	SHIM6_A_ASKED,			/* flag: an EV_TRIGGER asked for a context */
+	SHIM6_A_GSO_DEVICES,		/* nested SHIM6_A_DEVICE, at most SHIM6_MAX_GSO_DEVICES; the first that matches counts */
+	SHIM6_A_DEVICE,			/* nested enum shim6_dev_attr */
 
 	__SHIM6_A_MAX,
 	SHIM6_A_MAX = __SHIM6_A_MAX - 1
@@ -150,6 +155,18 @@ enum shim6_path_attr {
 
 	__SHIM6_PATH_A_MAX,
 	SHIM6_PATH_A_MAX = __SHIM6_PATH_A_MAX - 1
+};
+
+/* A network device. */
+enum shim6_dev_attr {
+	SHIM6_DEV_A_UNSPEC,
+	SHIM6_DEV_A_NAME,		/* string; in GSO_DEVICES a pattern with * and ? */
+	SHIM6_DEV_A_GSO_MODE,		/* u8, enum shim6_gso_mode; in DEV_GET what is done with TCP: SEGMENT or WHOLE */
+	SHIM6_DEV_A_IFINDEX,		/* u32, from here on only in DEV_GET */
+	SHIM6_DEV_A_GSO_WHY,		/* u8, enum shim6_gso_why */
+
+	__SHIM6_DEV_A_MAX,
+	SHIM6_DEV_A_MAX = __SHIM6_DEV_A_MAX - 1
 };
 
 /* A heuristic in use. */
@@ -210,11 +227,20 @@ enum shim6_timer_op {
 };
 
 enum shim6_gso_mode {
-	SHIM6_GSO_SEGMENT,		/* default: segment before the Payload Extension Header is inserted */
-	SHIM6_GSO_WHOLE,		/* leave it to the device */
+	SHIM6_GSO_SEGMENT,		/* before the Payload Extension Header is inserted */
+	SHIM6_GSO_WHOLE,		/* leave it to the device, and to whom it sends */
+	SHIM6_GSO_AUTO,			/* default: WHOLE where the device does not segment, so that this kernel does */
 
 	__SHIM6_GSO_MAX,
 	SHIM6_GSO_MAX = __SHIM6_GSO_MAX - 1
+};
+
+/* Why a device has its mode. */
+enum shim6_gso_why {
+	SHIM6_GSO_WHY_NETNS,		/* GSO_MODE */
+	SHIM6_GSO_WHY_DEVICE,		/* GSO_DEVICES */
+	SHIM6_GSO_WHY_SOFTWARE,		/* AUTO: this kernel segments for the device */
+	SHIM6_GSO_WHY_HARDWARE,		/* AUTO: the device segments, or hands on what is whole */
 };
 
 /* Per-namespace counters; the attribute type inside STATS is the enum value. */
