@@ -6,12 +6,17 @@
  * policies act on ULIDs too, and their packet comes back here. Receiving is hooked before defragmentation: the peer
  * puts the Payload Extension Header into each fragment (RFC 5533 section 4.6), and once it is gone, what follows is
  * under ULIDs. This hook sees packets in transit too, and lets everything pass that is not surely for a context.
+ *
+ * In a VRF both hooks are called twice, for the VRF's device and for the one that the packet has or will come by:
+ * that one counts. What stays in the host goes by the loopback, or by the VRF's device alone, and is none of our
+ * business.
  */
 #include <linux/icmpv6.h>
 #include <linux/netfilter.h>
 #include <linux/netfilter_ipv6.h>
 #include <net/ip6_route.h>
 #include <net/ipv6.h>
+#include <net/l3mdev.h>
 #include <net/ndisc.h>
 
 #include "compat.h"
@@ -28,12 +33,27 @@ static bool is_ndisc(const struct sk_buff *skb, const struct ipv6hdr *ip6h)
 	return !type || (*type >= NDISC_ROUTER_SOLICITATION && *type <= NDISC_REDIRECT);
 }
 
-/* The route between the path's locators, with a reference; IPsec policy for the locators is in it. */
-static struct dst_entry *path_route(struct net *net, struct shim6_path *path)
+static bool is_internal(const struct net_device *dev)
+{
+	return dev->flags & IFF_LOOPBACK || netif_is_l3_master(dev);
+}
+
+/* The VRF that a device is in, 0 for none. The caller is in an RCU read section. */
+static int vrf_of(struct net_device *dev)
+{
+	return netif_is_l3_slave(dev) ? l3mdev_master_ifindex_rcu(dev) : 0;
+}
+
+/*
+ * The route between the path's locators, with a reference; IPsec policy for the locators is in it. It is in the VRF that
+ * the ULIDs' route is in.
+ */
+static struct dst_entry *path_route(struct net *net, struct shim6_path *path, int vrf)
 {
 	struct in6_addr saddr;
 	struct dst_entry *dst;
 	struct flowi6 fl6 = {
+		.flowi6_oif = vrf,
 		.flowi6_proto = SHIM6_IPPROTO,
 		.saddr = path->locators.local,
 		.daddr = path->locators.peer,
@@ -41,6 +61,10 @@ static struct dst_entry *path_route(struct net *net, struct shim6_path *path)
 
 	local_bh_disable();
 	dst = dst_cache_get_ip6(&path->cache, &saddr);
+	if (dst && unlikely(vrf_of(dst_dev(dst)) != vrf)) {
+		dst_release(dst);
+		dst = NULL;
+	}
 	if (!dst) {
 		dst = ip6_dst_lookup_flow(net, NULL, &fl6, NULL);
 		/* A bundle of IPsec is not told when its device goes. */
@@ -157,7 +181,7 @@ static unsigned int send_rewritten(struct shim6_net *sn, struct sk_buff *skb, st
 	if (esp && esp->outer_mode.flags & XFRM_MODE_FLAG_TUNNEL)
 		return NF_ACCEPT;
 
-	dst = path_route(state->net, path);
+	dst = path_route(state->net, path, vrf_of(skb_dst_dev(skb)));
 	if (IS_ERR(dst)) {
 		/* A failed path is for REAP to mend; an error would make applications give up before. */
 		shim6_count(sn, SHIM6_STAT_TX_NO_ROUTE);
@@ -202,6 +226,26 @@ out:
 	return verdict;
 }
 
+/*
+ * Whether the socket is bound to a device other than the one that the path leaves by. Who binds a socket to a device wants
+ * nothing of it to leave by another, which may lead past a tunnel.
+ */
+static bool is_bound_elsewhere(const struct nf_hook_state *state, struct shim6_path *path, int vrf)
+{
+	int bound = state->sk && sk_fullsock(state->sk) ? READ_ONCE(state->sk->sk_bound_dev_if) : 0;
+	struct dst_entry *dst;
+	bool elsewhere;
+
+	if (likely(!bound) || bound == vrf)
+		return false;
+	dst = path_route(state->net, path, vrf);
+	if (IS_ERR(dst))
+		return false;
+	elsewhere = dst_dev(dst)->ifindex != bound;
+	dst_release(dst);
+	return elsewhere;
+}
+
 static unsigned int local_out(void *priv, struct sk_buff *skb, const struct nf_hook_state *state)
 {
 	struct shim6_net *sn = shim6_net(state->net);
@@ -215,7 +259,7 @@ static unsigned int local_out(void *priv, struct sk_buff *skb, const struct nf_h
 		return NF_ACCEPT;
 	/* What IPsec will protect comes again when it has; control messages have their locators. */
 	if (dst_xfrm(skb_dst(skb)) || ip6h->nexthdr == SHIM6_IPPROTO || ipv6_addr_is_multicast(&ip6h->daddr) ||
-	    state->out->flags & IFF_LOOPBACK || is_ndisc(skb, ip6h))
+	    is_internal(state->out) || is_ndisc(skb, ip6h))
 		return NF_ACCEPT;
 
 	node = shim6_node_find(sn, &ip6h->saddr, &ip6h->daddr);
@@ -229,10 +273,14 @@ static unsigned int local_out(void *priv, struct sk_buff *skb, const struct nf_h
 	}
 	ctx = shim6_node_ctx(node);
 	paths = rcu_dereference(ctx->paths);
-	shim6_note_tx(ctx, paths, skb);
 	path = shim6_path_select(sn, paths, skb->mark);
-	if (path->rewrite)
-		return send_rewritten(sn, skb, paths->out, path, state);
+	if (path->rewrite && is_bound_elsewhere(state, path, vrf_of(skb_dst_dev(skb)))) {
+		shim6_count(sn, SHIM6_STAT_TX_BOUND);
+	} else {
+		shim6_note_tx(ctx, paths, skb);
+		if (path->rewrite)
+			return send_rewritten(sn, skb, paths->out, path, state);
+	}
 	/*
 	 * Nothing may leave with an address that is no longer ours. Its route may lead nowhere, too: TCP does not
 	 * send again what still waits there for a neighbour.
@@ -305,6 +353,8 @@ static unsigned int pre_routing(void *priv, struct sk_buff *skb, const struct nf
 	struct shim6_ctx *ctx;
 
 	if (!atomic_read(&sn->by_ulid.nelems) && !atomic_read(&sn->by_tag.nelems))
+		return NF_ACCEPT;
+	if (is_internal(state->in))
 		return NF_ACCEPT;
 	if (ip6h->nexthdr == SHIM6_IPPROTO)
 		return receive_payload(sn, skb, state);

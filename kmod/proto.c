@@ -23,6 +23,8 @@ static int drop(struct shim6_net *sn, struct sk_buff *skb, enum shim6_stat stat)
 static int receive_again(struct shim6_net *sn, struct sk_buff *skb, struct shim6_ctx *ctx,
 			 struct shim6_paths *paths)
 {
+	struct net_device *dev;
+
 	skb_push(skb, skb->data - skb_network_header(skb));
 	if (!ipv6_hdr(skb)->payload_len)	/* a jumbogram */
 		return drop(sn, skb, SHIM6_STAT_RX_MALFORMED);
@@ -35,6 +37,10 @@ static int receive_again(struct shim6_net *sn, struct sk_buff *skb, struct shim6
 		shim6_note_rx(ctx, paths, skb);
 
 	nf_reset_ct(skb);
+	/* By the device that it came by: the VRF's would not count. */
+	dev = dev_get_by_index_rcu(dev_net(skb->dev), IP6CB(skb)->iif);
+	if (dev)
+		skb->dev = dev;
 	if (READ_ONCE(ctx->ulid_gone))
 		skb_dst_force(skb);
 	else

@@ -206,6 +206,7 @@ const (
 	StatEventsLost
 	StatTxPathBeyond
 	StatRxOtherPath
+	StatTxBound
 
 	statCount
 )
@@ -231,6 +232,7 @@ var statNames = [statCount]string{
 	StatEventsLost:     "events_lost",
 	StatTxPathBeyond:   "tx_path_beyond",
 	StatRxOtherPath:    "rx_other_path",
+	StatTxBound:        "tx_bound",
 }
 
 // String returns the counter's name in lower case with underscores, "stat_N" for one that this program does not know.

@@ -266,6 +266,7 @@ enum shim6_stat {
 	SHIM6_STAT_EVENTS_LOST,		/* could not be allocated or queued */
 	SHIM6_STAT_TX_PATH_BEYOND,	/* sent with a mark beyond the context's paths, taken modulo their count */
 	SHIM6_STAT_RX_OTHER_PATH,	/* between verified locators that are no path of ours */
+	SHIM6_STAT_TX_BOUND,		/* sent with ULIDs: the socket is bound to a device that the path does not leave by */
 
 	__SHIM6_STAT_MAX,
 	SHIM6_STAT_MAX = __SHIM6_STAT_MAX - 1
