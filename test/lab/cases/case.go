@@ -41,6 +41,7 @@ func All() []Case {
 		heuristicsCase,
 		multipath,
 		payloadHeader,
+		offloads,
 		unload,
 		badConfig,
 		establishment,

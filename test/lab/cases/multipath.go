@@ -41,7 +41,7 @@ func runMultipath(e *Env) error {
 		return err
 	}
 	defer func() { e.Works("the network goes away", network.Delete()) }()
-	trace, err := startTrace()
+	trace, err := startTrace("shim6")
 	if err != nil {
 		return err
 	}
@@ -302,19 +302,33 @@ func receivedPackets(n *node.Node, device string) (uint64, error) {
 	return l.Attrs().Statistics.RxPackets, nil
 }
 
-// A trace is the kernel's record of the module's tracepoints.
-type trace struct{ dir string }
+// A trace is the kernel's record of tracepoints: of one, as net/net_dev_xmit, or of a group, as shim6.
+type trace struct {
+	dir    string
+	events []string
+}
 
-func startTrace() (*trace, error) {
-	t := &trace{dir: "/tmp/tracing"}
+func startTrace(events ...string) (*trace, error) {
+	t := &trace{"/tmp/tracing", events}
 	if err := os.MkdirAll(t.dir, 0o755); err != nil {
 		return nil, err
 	}
 	if err := unix.Mount("tracefs", t.dir, "tracefs", 0, ""); err != nil {
 		return nil, fmt.Errorf("mount tracefs: %w", err)
 	}
-	return t, os.WriteFile(t.dir+"/events/shim6/enable", []byte("1"), 0)
+	return t, t.enable("1")
 }
+
+func (t *trace) enable(value string) error {
+	var errs []error
+	for _, e := range t.events {
+		errs = append(errs, os.WriteFile(t.dir+"/events/"+e+"/enable", []byte(value), 0))
+	}
+	return errors.Join(errs...)
+}
+
+// forget empties the record.
+func (t *trace) forget() error { return os.WriteFile(t.dir+"/trace", nil, 0) }
 
 func (t *trace) text() (string, error) {
 	b, err := os.ReadFile(t.dir + "/trace")
@@ -322,6 +336,6 @@ func (t *trace) text() (string, error) {
 }
 
 func (t *trace) stop() {
-	_ = os.WriteFile(t.dir+"/events/shim6/enable", []byte("0"), 0)
+	_ = t.enable("0")
 	_ = unix.Unmount(t.dir, 0)
 }

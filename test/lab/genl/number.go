@@ -31,6 +31,7 @@ const (
 	EvTCPKick
 	HeurGet
 	HeurSet
+	DevGet
 	cmdEnd
 )
 
@@ -78,6 +79,8 @@ const (
 	Use
 	Param
 	Asked
+	GSODevices
+	Device
 	attrEnd
 )
 
@@ -92,6 +95,29 @@ const (
 	PathRxBytes
 	PathTxIdleMS
 	PathRxIdleMS
+)
+
+// Attributes of a device, enum shim6_dev_attr.
+const (
+	DevName = iota + 1
+	DevGSOMode
+	DevIfindex
+	DevGSOWhy
+)
+
+// Values of GSOMode, enum shim6_gso_mode.
+const (
+	GSOSegment = iota
+	GSOWhole
+	GSOAuto
+)
+
+// Values of DevGSOWhy, enum shim6_gso_why.
+const (
+	GSOWhyNetns = iota
+	GSOWhyDevice
+	GSOWhySoftware
+	GSOWhyHardware
 )
 
 // Attributes of a heuristic in use, enum shim6_use_attr.

@@ -26,9 +26,14 @@ func TestNumbersAreThoseOfTheHeader(t *testing.T) {
 	for name, want := range enumOf(t, string(raw), "shim6_param_attr") {
 		attrs[name] = want
 	}
+	for _, enum := range []string{"shim6_dev_attr", "shim6_gso_mode", "shim6_gso_why"} {
+		for name, want := range enumOf(t, string(raw), enum) {
+			attrs[name] = want
+		}
+	}
 	for name, got := range map[string]int{
 		"SHIM6_CMD_CTX_NEW": CtxNew, "SHIM6_CMD_REAP_SET": ReapSet, "SHIM6_CMD_CAND_GET": CandGet,
-		"SHIM6_CMD_EV_TCP_KICK": EvTCPKick, "SHIM6_CMD_HEUR_SET": HeurSet, "__SHIM6_CMD_MAX": cmdEnd,
+		"SHIM6_CMD_EV_TCP_KICK": EvTCPKick, "SHIM6_CMD_HEUR_SET": HeurSet, "SHIM6_CMD_DEV_GET": DevGet, "__SHIM6_CMD_MAX": cmdEnd,
 	} {
 		if want, ok := commands[name]; !ok || got != want {
 			t.Errorf("%s = %d, header has %d", name, got, want)
@@ -39,6 +44,8 @@ func TestNumbersAreThoseOfTheHeader(t *testing.T) {
 		"SHIM6_A_LOCATOR_SRC": LocatorSrc, "SHIM6_A_HEURISTICS": Heuristics, "SHIM6_A_STATS": Stats, "SHIM6_USE_A_NAME": UseName,
 		"SHIM6_PATH_A_TX_PACKETS": PathTxPackets, "SHIM6_PATH_A_RX_IDLE_MS": PathRxIdleMS,
 		"SHIM6_USE_A_PARAM": UseParam, "SHIM6_PARAM_A_NAME": ParamName, "SHIM6_PARAM_A_MAX_VALUE": ParamMaxValue,
+		"SHIM6_A_GSO_DEVICES": GSODevices, "SHIM6_A_DEVICE": Device, "SHIM6_DEV_A_NAME": DevName, "SHIM6_DEV_A_GSO_WHY": DevGSOWhy,
+		"SHIM6_GSO_WHOLE": GSOWhole, "SHIM6_GSO_AUTO": GSOAuto, "SHIM6_GSO_WHY_HARDWARE": GSOWhyHardware,
 		"__SHIM6_A_MAX": attrEnd,
 	} {
 		if want, ok := attrs[name]; !ok || got != want {
