@@ -246,6 +246,14 @@ static bool is_bound_elsewhere(const struct nf_hook_state *state, struct shim6_p
 	return elsewhere;
 }
 
+/* A route that only serves to have packets come as far as here. */
+static bool leads_nowhere(const struct dst_entry *dst)
+{
+	const struct fib6_info *from = rcu_dereference(container_of(dst, struct rt6_info, dst)->from);
+
+	return from && from->fib6_protocol == SHIM6_RTPROT;
+}
+
 static unsigned int local_out(void *priv, struct sk_buff *skb, const struct nf_hook_state *state)
 {
 	struct shim6_net *sn = shim6_net(state->net);
@@ -282,10 +290,10 @@ static unsigned int local_out(void *priv, struct sk_buff *skb, const struct nf_h
 			return send_rewritten(sn, skb, paths->out, path, state);
 	}
 	/*
-	 * Nothing may leave with an address that is no longer ours. Its route may lead nowhere, too: TCP does not
-	 * send again what still waits there for a neighbour.
+	 * Nothing may leave with an address that is no longer ours, or wait for a neighbour where there is none: TCP does not
+	 * send again what still waits.
 	 */
-	if (READ_ONCE(ctx->ulid_gone)) {
+	if (READ_ONCE(ctx->ulid_gone) || leads_nowhere(skb_dst(skb))) {
 		shim6_count(sn, SHIM6_STAT_TX_NO_ROUTE);
 		kfree_skb(skb);
 		return NF_STOLEN;

@@ -504,10 +504,14 @@ func (h *host) build(t *testing.T, w *wires) {
 }
 
 // keepSources notes what it is asked for.
-func (h *host) keepSources(addrs []netip.Addr, link int) error {
+func (h *host) keepSources(gone, cutOff []netip.Addr, link int) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.kept = append(h.kept, fmt.Sprintf("%v by %d", addrs, link))
+	what := fmt.Sprint(gone)
+	if len(cutOff) > 0 {
+		what += fmt.Sprint(" and ", cutOff)
+	}
+	h.kept = append(h.kept, fmt.Sprintf("%s by %d", what, link))
 	return h.keepFails
 }
 

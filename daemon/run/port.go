@@ -66,7 +66,7 @@ type Ports struct {
 	Addresses func() ([]rtnl.Address, error)          // rtnl.List
 	Reaches   func(src, dst netip.Addr) (bool, error) // rtnl.Reaches
 	// KeepSources is rtnl.KeepSources.
-	KeepSources func(addrs []netip.Addr, link int) error
+	KeepSources func(gone, cutOff []netip.Addr, link int) error
 	Changes     <-chan struct{}                                         // rtnl.Watch
 	Route       func(src, dst netip.Addr) (rtnl.Route, bool, error)     // rtnl.RouteTo
 	Sockets     func(dst netip.Addr, port uint16) ([]netip.Addr, error) // rtnl.Sources

@@ -6,18 +6,20 @@ import (
 	"net/netip"
 	"slices"
 
+	"shim6/daemon/engine"
 	"shim6/internal/rtnl"
 )
 
-// sources are the local ULIDs of contexts that no interface has any more: their sockets still need a route, or nothing they
-// send comes as far as the kernel module.
+// sources are the local ULIDs of contexts that no interface has any more, or from which no route leads to the peer's ULID any
+// more: their sockets still need a route, or nothing they send comes as far as the kernel module.
 type sources struct {
-	assigned map[netip.Addr]bool // what interfaces that are up have
-	link     int                 // index of one that can carry packets, zero for none
-	kept     []netip.Addr
-	known    bool // kept is what there is: a daemon before this one may have left routes
-	adopted  bool // the contexts are
-	stale    bool // a context came or went
+	assigned     map[netip.Addr]bool // what interfaces that are up have
+	link         int                 // index of one that can carry packets, zero for none
+	gone, cutOff []netip.Addr        // what is kept
+	lost         map[engine.ULIDPair]bool
+	known        bool // what is kept is what there is: a daemon before this one may have left routes
+	adopted      bool // the contexts are
+	stale        bool // a context came or went
 }
 
 // look takes over which addresses there are.
@@ -46,25 +48,54 @@ func (l *Loop) keepSources(linksChanged bool) {
 	if !s.adopted {
 		return
 	}
-	var gone []netip.Addr
+	if linksChanged {
+		l.lookUpULIDs()
+	}
+	var gone, cutOff []netip.Addr
 	for _, h := range l.held {
-		if !s.assigned[h.ulids.Local] {
+		switch {
+		case !s.assigned[h.ulids.Local]:
 			gone = append(gone, h.ulids.Local)
+		case s.lost[h.ulids]:
+			cutOff = append(cutOff, h.ulids.Local)
 		}
 	}
-	slices.SortFunc(gone, netip.Addr.Compare)
-	gone = slices.Compact(gone)
-	same := s.known && slices.Equal(gone, s.kept)
-	if same && (!linksChanged || len(gone) == 0) {
+	gone, cutOff = sorted(gone), sorted(cutOff)
+	same := slices.Equal(gone, s.gone) && slices.Equal(cutOff, s.cutOff)
+	if s.known && same && (!linksChanged || len(gone)+len(cutOff) == 0) {
 		return
 	}
-	if err := l.ports.KeepSources(gone, s.link); err != nil {
+	if err := l.ports.KeepSources(gone, cutOff, s.link); err != nil {
 		s.known = false
-		l.log.Error("routes of addresses that went not kept", "error", err)
+		l.log.Error("routes of ULIDs not kept", "error", err)
 		return
 	}
-	if !slices.Equal(gone, s.kept) {
-		l.log.Info("routes of addresses that went", "addresses", gone)
+	if !same {
+		l.log.Info("routes of ULIDs", "gone", gone, "cut_off", cutOff)
 	}
-	s.kept, s.known = gone, true
+	s.gone, s.cutOff, s.known = gone, cutOff, true
+}
+
+// lookUpULIDs finds out which ULIDs have no route to those of their peers. A context that came since has had one.
+func (l *Loop) lookUpULIDs() {
+	s := &l.sources
+	s.lost = make(map[engine.ULIDPair]bool)
+	seen := make(map[engine.ULIDPair]bool)
+	for _, h := range l.held {
+		if seen[h.ulids] || !s.assigned[h.ulids.Local] || len(seen) >= routesMost {
+			continue
+		}
+		seen[h.ulids] = true
+		ok, err := l.ports.Reaches(h.ulids.Local, h.ulids.Peer)
+		if err != nil {
+			l.log.Warn("route not looked up", "src", h.ulids.Local, "dst", h.ulids.Peer, "error", err)
+		} else if !ok {
+			s.lost[h.ulids] = true
+		}
+	}
+}
+
+func sorted(addrs []netip.Addr) []netip.Addr {
+	slices.SortFunc(addrs, netip.Addr.Compare)
+	return slices.Compact(addrs)
 }

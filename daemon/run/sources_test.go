@@ -50,6 +50,25 @@ func TestSourcesOfContextsAreKept(t *testing.T) {
 	})
 }
 
+// A ULID that is still there, and from which no route leads to the peer's, gets a route until there is one again.
+func TestSourcesThatAreCutOffAreKept(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPair(t)
+		p.run(t)
+		defer p.stop()
+		p.establish(t)
+		time.Sleep(time.Second)
+		p.a.keptSources()
+		p.a.setRoutes(p.a1)
+		time.Sleep(time.Second)
+		p.a.setRoutes()
+		time.Sleep(time.Second)
+		if d := cmp.Diff([]string{fmt.Sprintf("[] and [%v] by 7", p.a1), "[] by 7"}, p.a.keptSources()); d != "" {
+			t.Errorf("(-want +got):\n%s", d)
+		}
+	})
+}
+
 func TestSourcesAreTriedAgain(t *testing.T) {
 	h, l := still(t)
 	l.sources.adopted = true
@@ -61,7 +80,7 @@ func TestSourcesAreTriedAgain(t *testing.T) {
 	if d := cmp.Diff([]string{"[] by 7", "[] by 7"}, h.keptSources()); d != "" {
 		t.Errorf("(-want +got):\n%s", d)
 	}
-	if len(h.journal.lines(t, "routes of addresses that went not kept")) != 1 {
+	if len(h.journal.lines(t, "routes of ULIDs not kept")) != 1 {
 		t.Error("the error was not told once")
 	}
 }

@@ -22,6 +22,9 @@ func Reaches(src, dst netip.Addr) (bool, error) {
 		return false, fmt.Errorf("route from %v to %v: %w", src, dst, err)
 	}
 	for _, r := range routes {
+		if r.Table == SourceTable {
+			continue // that of KeepSources, which leads nowhere
+		}
 		link, err := netlink.LinkByIndex(r.LinkIndex)
 		if errors.As(err, new(netlink.LinkNotFoundError)) {
 			continue

@@ -89,11 +89,11 @@ func TestWatchDoesNotTellKeptRoutes(t *testing.T) {
 	}
 	quiet(changed)
 	for range 2 {
-		if err := KeepSources([]netip.Addr{netip.MustParseAddr("2001:db8:a9::1")}, l.Attrs().Index); err != nil {
+		if err := KeepSources([]netip.Addr{netip.MustParseAddr("2001:db8:a9::1")}, nil, l.Attrs().Index); err != nil {
 			t.Fatal(err)
 		}
 	}
-	t.Cleanup(func() { _ = KeepSources(nil, 0) })
+	t.Cleanup(func() { _ = KeepSources(nil, nil, 0) })
 	select {
 	case <-changed:
 		t.Error("a kept route was told")

@@ -22,12 +22,14 @@ const (
 	sourcePriority = 32767
 )
 
-// KeepSources keeps addresses usable that no interface has any more, and those of earlier calls no more. They are ULIDs, and
-// Shim6 sends their packets by their locators' routes. But their sockets need a route to anywhere before, by a device that
-// is up: the link is its index, zero for none. And what is for them must be taken in: errors about their packets, which this
-// host makes itself, and everything that Shim6 receives for them.
-func KeepSources(addrs []netip.Addr, link int) error {
-	errs := []error{keepLocal(addrs)}
+// KeepSources keeps addresses usable that are gone, because no interface has them any more, or cut off, because no route leads
+// from them; and those of earlier calls no more. They are ULIDs, and Shim6 sends their packets by their locators' routes. But
+// their sockets need a route to anywhere before, by a device that is up: the link is its index, zero for none. And what is for
+// addresses that are gone must be taken in: errors about their packets, which this host makes itself, and everything that
+// Shim6 receives for them.
+func KeepSources(gone, cutOff []netip.Addr, link int) error {
+	errs := []error{keepLocal(gone)}
+	addrs := slices.Concat(gone, cutOff)
 	if link == 0 {
 		addrs = nil
 	}

@@ -3,9 +3,12 @@
 package rtnl
 
 import (
+	"fmt"
 	"net"
 	"net/netip"
+	"os"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/vishvananda/netlink"
@@ -53,7 +56,7 @@ func TestKeepSources(t *testing.T) {
 		for _, a := range s.keep {
 			keep = append(keep, netip.MustParseAddr(a))
 		}
-		if err := KeepSources(keep, s.link); err != nil {
+		if err := KeepSources(keep, nil, s.link); err != nil {
 			t.Fatalf("%s: %v", s.what, err)
 		}
 		for _, a := range []string{gone, gone2} {
@@ -87,6 +90,34 @@ func TestKeepSources(t *testing.T) {
 	}
 }
 
+// An address that is there gets a way out, and stays the interface's own; no route at all is what Reaches finds still.
+func TestKeepSourcesThatAreCutOff(t *testing.T) {
+	if err := netlink.LinkSetUp(link(t, "lo")); err != nil {
+		t.Fatal(err)
+	}
+	noDAD(t)
+	one := pair(t, "one", "one-peer")
+	add(t, one, "2001:db8:a1::1/64", nil)
+	src, dst := netip.MustParseAddr("2001:db8:a1::1"), netip.MustParseAddr("2001:db8:b1::1")
+	if err := KeepSources(nil, []netip.Addr{src}, one.Attrs().Index); err != nil {
+		t.Fatal(err)
+	}
+	if got := device(t, src.String(), dst.String()); got != "one" {
+		t.Errorf("packets leave by %q", got)
+	}
+	if ok, err := Reaches(src, dst); ok || err != nil {
+		t.Errorf("Reaches = %v, %v", ok, err)
+	}
+	local := &netlink.Route{Table: unix.RT_TABLE_LOCAL, Protocol: sourceProtocol}
+	kept, err := netlink.RouteListFiltered(netlink.FAMILY_V6, local, netlink.RT_FILTER_TABLE|netlink.RT_FILTER_PROTOCOL)
+	if err != nil || len(kept) != 0 {
+		t.Errorf("local routes: %v, %v", kept, err)
+	}
+	if err := KeepSources(nil, nil, 0); err != nil {
+		t.Error(err)
+	}
+}
+
 // The kernel takes the route away with its device; the rule is of no harm, and goes later.
 func TestKeepSourcesWhoseDeviceWent(t *testing.T) {
 	if err := netlink.LinkSetUp(link(t, "lo")); err != nil {
@@ -94,23 +125,34 @@ func TestKeepSourcesWhoseDeviceWent(t *testing.T) {
 	}
 	one := pair(t, "one", "one-peer")
 	src := []netip.Addr{netip.MustParseAddr("2001:db8:a1::1")}
-	if err := KeepSources(src, one.Attrs().Index); err != nil {
+	if err := KeepSources(src, nil, one.Attrs().Index); err != nil {
 		t.Fatal(err)
 	}
 	if err := netlink.LinkDel(one); err != nil {
 		t.Fatal(err)
 	}
-	if err := KeepSources(nil, 0); err != nil {
+	if err := KeepSources(nil, nil, 0); err != nil {
 		t.Error(err)
 	}
 	two := pair(t, "two", "two-peer")
-	if err := KeepSources(src, two.Attrs().Index); err != nil {
+	if err := KeepSources(src, nil, two.Attrs().Index); err != nil {
 		t.Fatal(err)
 	}
 	if got := device(t, "2001:db8:a1::1", "2001:db8:b1::1"); got != "two" {
 		t.Errorf("packets leave by %q", got)
 	}
-	if err := KeepSources(nil, 0); err != nil {
+	if err := KeepSources(nil, nil, 0); err != nil {
 		t.Error(err)
+	}
+}
+
+// The module drops what takes a route of this protocol, unless it sends it elsewhere.
+func TestSourceProtocolIsThatOfTheModule(t *testing.T) {
+	raw, err := os.ReadFile("../../kmod/uapi/linux/shim6.h")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := fmt.Sprintf("#define SHIM6_RTPROT\t\t%d\t", sourceProtocol); !strings.Contains(string(raw), want) {
+		t.Errorf("the header has no %q", want)
 	}
 }

@@ -54,6 +54,7 @@
 #define SHIM6_GENL_MCGRP_EVENTS	"events"
 
 #define SHIM6_IPPROTO		140	/* RFC 5533 section 17 */
+#define SHIM6_RTPROT		141	/* of routes that lead nowhere: sockets of a ULID that has lost its own need one */
 #define SHIM6_TAG_BITS		47
 #define SHIM6_MAX_PATHS		8
 #define SHIM6_MAX_LOCATORS	32

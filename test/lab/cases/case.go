@@ -42,6 +42,7 @@ func All() []Case {
 		multipath,
 		payloadHeader,
 		offloads,
+		lostULID,
 		unload,
 		badConfig,
 		establishment,
