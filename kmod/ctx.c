@@ -38,6 +38,7 @@ static void paths_free(struct shim6_paths *paths)
 	for (i = 0; i < paths->n_paths; i++)
 		dst_cache_destroy(&paths->path[i].cache);
 	kfree(paths);
+	shim6_object_freed(SHIM6_OBJECT_PATHS);
 }
 
 static void paths_free_rcu(struct rcu_head *rcu)
@@ -65,6 +66,7 @@ static struct shim6_paths *paths_new(struct shim6_ctx *ctx, const struct shim6_s
 	paths = kzalloc(struct_size(paths, path, n), GFP_KERNEL_ACCOUNT);
 	if (!paths)
 		return NULL;
+	shim6_object_made(SHIM6_OBJECT_PATHS);
 	paths->ctx = ctx;
 	paths->tag_peer = spec->has & SHIM6_HAS_TAG_PEER ? spec->tag_peer : old->tag_peer;
 
@@ -104,6 +106,7 @@ static void ctx_free(struct shim6_ctx *ctx)
 {
 	free_percpu(ctx->counters);
 	kfree(ctx);
+	shim6_object_freed(SHIM6_OBJECT_CTX);
 }
 
 static void ctx_free_rcu(struct rcu_head *rcu)
@@ -207,6 +210,7 @@ static struct shim6_ctx *ctx_alloc(struct shim6_net *sn, const struct shim6_spec
 		kfree(ctx);
 		return NULL;
 	}
+	shim6_object_made(SHIM6_OBJECT_CTX);
 	refcount_set(&ctx->refcnt, 1);
 	ctx->sn = sn;
 	ctx->node.ulids = spec->ulids;

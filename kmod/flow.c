@@ -91,6 +91,7 @@ static void candidate_free_rcu(struct rcu_head *rcu)
 		if (use->heuristic->flow_end)
 			use->heuristic->flow_end(use, &c->flow);
 	kfree(c);
+	shim6_object_freed(SHIM6_OBJECT_CANDIDATE);
 }
 
 /* The caller has taken it out of the table. */
@@ -171,6 +172,7 @@ void shim6_flow_create(struct shim6_net *sn, const struct in6_addr *local, const
 		kfree(c);
 		return;
 	}
+	shim6_object_made(SHIM6_OBJECT_CANDIDATE);
 	if (pressed(n) && !pressed(n - 1))
 		mod_delayed_work(system_power_efficient_wq, &sn->aging, AGING_INTERVAL_PRESSED);
 	else

@@ -9,6 +9,23 @@
 
 unsigned int shim6_net_id __read_mostly;
 
+DEFINE_PER_CPU(long, shim6_objects[SHIM6_OBJECTS]);
+
+static void __exit check_objects(void)
+{
+	static const char * const names[SHIM6_OBJECTS] = { "contexts", "path lists", "candidates" };
+	unsigned int kind;
+	long left;
+	int cpu;
+
+	for (kind = 0; kind < SHIM6_OBJECTS; kind++) {
+		left = 0;
+		for_each_possible_cpu(cpu)
+			left += per_cpu(shim6_objects[kind], cpu);
+		WARN(left, "shim6: %ld more %s were made than freed\n", left, names[kind]);
+	}
+}
+
 static int __net_init net_init(struct net *net)
 {
 	struct shim6_net *sn = shim6_net(net);
@@ -137,6 +154,7 @@ static void __exit shim6_exit(void)
 	unregister_pernet_subsys(&net_ops);
 	/* Contexts, paths and candidates are freed by RCU. */
 	rcu_barrier();
+	check_objects();
 }
 
 module_init(shim6_init);

@@ -163,6 +163,27 @@ struct genl_info;
 /* main.c */
 extern unsigned int shim6_net_id;
 
+/* What is allocated for each context or flow. Unloading complains when some of it is left. */
+enum shim6_object {
+	SHIM6_OBJECT_CTX,
+	SHIM6_OBJECT_PATHS,
+	SHIM6_OBJECT_CANDIDATE,
+
+	SHIM6_OBJECTS
+};
+
+DECLARE_PER_CPU(long, shim6_objects[SHIM6_OBJECTS]);
+
+static inline void shim6_object_made(enum shim6_object kind)
+{
+	this_cpu_inc(shim6_objects[kind]);
+}
+
+static inline void shim6_object_freed(enum shim6_object kind)
+{
+	this_cpu_dec(shim6_objects[kind]);
+}
+
 static inline struct shim6_net *shim6_net(const struct net *net)
 {
 	return net_generic(net, shim6_net_id);

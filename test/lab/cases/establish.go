@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net/netip"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -40,6 +41,9 @@ func runEstablish(e *Env) error {
 		return err
 	}
 	defer p.remove()
+	devices, err := p.a.Devices()
+	e.Check("a names its devices, and who segments for them", err == nil && slices.Contains(devices, daemon.Device{Name: "p1", GSO: "segment", Why: "hardware"}) &&
+		slices.Contains(devices, daemon.Device{Name: "p2", GSO: "segment", Why: "hardware"}), "%v %s", devices, errText(err))
 	e.checkStates(net, 0)
 	source := "/tmp/" + report.SentName
 	if err := traffic.Fill(source, demoPace.Octets(3*time.Second), 1); err != nil {

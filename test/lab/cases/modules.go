@@ -66,11 +66,10 @@ func (e *Env) unloadUnderTest() {
 // unloadSoon removes a module; what it freed may still wait for a grace period.
 func unloadSoon(name string) error {
 	var err error
-	for range 50 {
+	for start := time.Now(); time.Since(start) < 5*time.Second; time.Sleep(5 * time.Millisecond) {
 		if err = module.Unload(name); !errors.Is(err, unix.EAGAIN) && !errors.Is(err, unix.EBUSY) {
 			return err
 		}
-		time.Sleep(100 * time.Millisecond)
 	}
 	users, usersErr := module.Users(name)
 	return fmt.Errorf("%w: %s%s", err, users, errText(usersErr))

@@ -259,8 +259,10 @@ func pathCounts(conn *genl.Conn, tag uint64) ([]pathCount, error) {
 
 // Counters, enum shim6_stat.
 const (
+	statTxRewritten  = 1
 	statTxPathBeyond = 19
 	statRxOtherPath  = 20
+	statTxBound      = 21
 )
 
 // stat reads one counter of the namespace.

@@ -36,14 +36,15 @@ func runUnload(e *Env) error {
 	if err := traffic.Fill(source, 40<<20, 1); err != nil {
 		return err
 	}
-	for round := range 3 {
-		e.Say("round %d: the hosts' namespaces are deleted", round+1)
-		if err := e.deleteUnderTraffic(source); err != nil {
-			return err
-		}
+	e.Say("the hosts' namespaces are deleted")
+	if err := e.deleteUnderTraffic(source); err != nil {
+		return err
 	}
 	e.Say("flush and unload under traffic")
-	return e.flushUnderTraffic(source)
+	if err := e.flushUnderTraffic(source); err != nil {
+		return err
+	}
+	return e.again(100)
 }
 
 // deleteUnderTraffic ends the namespaces while the module rewrites packets in them.

@@ -138,6 +138,19 @@ func (d *Daemon) Locators() ([]LocalLocator, error) {
 	return list, d.ask(&list, "locators")
 }
 
+// A Device is a network device, and who segments for it.
+type Device struct {
+	Name string `json:"name"`
+	GSO  string `json:"gso"` // segment or whole
+	Why  string `json:"why"`
+}
+
+// Devices asks for the network devices.
+func (d *Daemon) Devices() ([]Device, error) {
+	var list []Device
+	return list, d.ask(&list, "devices")
+}
+
 // Stats asks for the counters, which have names within groups.
 func (d *Daemon) Stats() (map[string]map[string]uint64, error) {
 	var s map[string]map[string]uint64

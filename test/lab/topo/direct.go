@@ -39,35 +39,47 @@ var (
 
 // BuildDirect makes the hosts and the links.
 func BuildDirect() (*Direct, error) {
-	d := new(Direct)
-	var err error
-	for _, p := range []struct {
-		at   **node.Node
-		name string
-	}{{&d.A, "a"}, {&d.B, "b"}, {&d.R, "r"}} {
-		if *p.at, err = node.New(p.name); err != nil {
-			return nil, errors.Join(err, d.Delete())
-		}
+	d, err := BuildTwo()
+	if err != nil {
+		return nil, err
 	}
-	if err := d.connect(); err != nil {
-		return nil, errors.Join(fmt.Errorf("build the direct links: %w", err), d.Delete())
+	if d.R, err = node.New("r"); err == nil {
+		err = d.forward()
+	}
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("build the link by a forwarder: %w", err), d.Delete())
 	}
 	return d, nil
 }
 
-func (d *Direct) connect() error {
-	errs := []error{d.R.Sysctl("net/ipv6/conf/all/forwarding", "1")}
+// BuildTwo makes the hosts and the first two links.
+func BuildTwo() (*Direct, error) {
+	d := new(Direct)
+	var err error
+	for name, at := range map[string]**node.Node{"a": &d.A, "b": &d.B} {
+		if *at, err = node.New(name); err != nil {
+			return nil, errors.Join(err, d.Delete())
+		}
+	}
 	for i := 1; i <= 2; i++ {
 		a, b := d.Link(i)
-		errs = append(errs, link(end{d.A, fmt.Sprintf("a%d", i), a, DirectPrefix(i)}, end{d.B, fmt.Sprintf("b%d", i), b, DirectPrefix(i)}))
+		err := link(end{d.A, fmt.Sprintf("a%d", i), a, DirectPrefix(i)}, end{d.B, fmt.Sprintf("b%d", i), b, DirectPrefix(i)})
+		if err != nil {
+			return nil, errors.Join(fmt.Errorf("build the direct links: %w", err), d.Delete())
+		}
 	}
+	return d, nil
+}
+
+func (d *Direct) forward() error {
 	a3, b3 := d.Link(3)
-	return errors.Join(append(errs,
+	return errors.Join(
+		d.R.Sysctl("net/ipv6/conf/all/forwarding", "1"),
 		link(end{d.A, "a3", a3, direct3a}, end{d.R, "r3a", router(direct3a), direct3a}),
 		link(end{d.B, "b3", b3, direct3b}, end{d.R, "r3b", router(direct3b), direct3b}),
 		routeTo(d.A, "a3", direct3b, router(direct3a)),
 		routeTo(d.B, "b3", direct3a, router(direct3b)),
-	)...)
+	)
 }
 
 // Delete removes the hosts.
