@@ -5,11 +5,20 @@ package cases
 import (
 	"errors"
 	"fmt"
+	"net"
+	"net/netip"
+	"regexp"
+	"slices"
 	"strings"
 	"time"
 
+	nl "github.com/mdlayher/netlink"
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
+
 	"shim6/test/lab/fault"
 	"shim6/test/lab/node"
+	"shim6/test/lab/packet"
 	"shim6/test/lab/report"
 	"shim6/test/lab/topo"
 	"shim6/test/lab/traffic"
@@ -50,10 +59,13 @@ func runXfrmFlush(e *Env) error {
 	if _, err := p.established(); err != nil {
 		return errors.Join(err, t.abandon())
 	}
+	e.checkCounted(net.A)
 	// Once while the ULIDs are in use, then while packets are rewritten, when a lost context loses packets.
 	for _, n := range []*node.Node{net.A, net.B} {
 		e.flushStates(p, n, "with the ULIDs")
 	}
+	e.deleteOne(p, "outbound", net.A1)
+	e.deleteOne(p, "inbound", net.B1)
 	if err := t.cut(provider1); err != nil {
 		return errors.Join(err, t.abandon())
 	}
@@ -70,11 +82,79 @@ func runXfrmFlush(e *Env) error {
 	return errors.Join(t.discard(), provider1.Heal())
 }
 
-// flushStates deletes every xfrm state of a host and waits until they are there again, and the context with them.
+// checkCounted looks at what `ip -s xfrm state` says of a context's packets.
+func (e *Env) checkCounted(n *node.Node) {
+	out, err := n.Output("ip", "-s", "xfrm", "state")
+	counted := regexp.MustCompile(`(\d+)\(bytes\), (\d+)\(packets\)`).FindAllStringSubmatch(out, -1)
+	ok := err == nil && len(counted) == 2
+	for _, c := range counted {
+		ok = ok && c[1] != "0" && c[2] != "0"
+	}
+	e.Check("ip -s xfrm state counts the packets of both directions", ok, "%v %s", counted, errText(err))
+}
+
+// deleteOne deletes one of the two states of host a, that from an address, by itself. The context goes and comes with both.
+func (e *Env) deleteOne(p *peers, which string, src netip.Addr) {
+	name := fmt.Sprintf("the %s state, deleted alone, is repaired", which)
+	list, err := p.net.A.XfrmStateList(netlink.FAMILY_V6)
+	if err != nil {
+		e.Works(name, err)
+		return
+	}
+	i := slices.IndexFunc(list, func(s netlink.XfrmState) bool { return s.Proto == packet.Shim6 && src.Compare(addrOf(s.Src)) == 0 })
+	if len(list) != 2 || i < 0 {
+		e.Check(name, false, "%d states, none from %v", len(list), src)
+		return
+	}
+	e.repaired(p, p.net.A, name, func() error { return p.net.A.XfrmStateDel(&list[i]) })
+}
+
+func addrOf(ip net.IP) netip.Addr {
+	a, _ := netip.AddrFromSlice(ip)
+	return a
+}
+
+// flushStates deletes every xfrm state of a host. The flush of IPsec's protocols comes first: it is of no concern to us.
 func (e *Env) flushStates(p *peers, n *node.Node, when string) {
+	before, err1 := n.Output("ip", "xfrm", "state")
+	err2 := flushProtocol(n, ipsecProtocols)
+	time.Sleep(100 * time.Millisecond)
+	after, err3 := n.Output("ip", "xfrm", "state")
+	err := errors.Join(err1, err2, err3)
+	e.Check(fmt.Sprintf("a flush of IPsec in %s %s leaves the states alone", n.Name, when), err == nil && before == after && strings.Count(after, "proto 140") == 2,
+		"%d states %s", strings.Count(after, "proto 140"), errText(err))
+	e.repaired(p, n, fmt.Sprintf("a flush in %s %s is repaired", n.Name, when), func() error { return flushProtocol(n, 0) })
+}
+
+// ipsecProtocols is IPSEC_PROTO_ANY, which is what IKE daemons flush.
+const ipsecProtocols = 255
+
+// flushProtocol sends what an IKE daemon sends to be rid of all states; 0 is every protocol.
+func flushProtocol(n *node.Node, proto uint8) error {
+	const flushSA = 0x1c // XFRM_MSG_FLUSHSA; struct xfrm_usersa_flush is one octet
+	return n.Do(func() error {
+		conn, err := nl.Dial(unix.NETLINK_XFRM, nil)
+		if err != nil {
+			return err
+		}
+		defer conn.Close()
+		_, err = conn.Execute(nl.Message{Header: nl.Header{Type: flushSA, Flags: nl.Request | nl.Acknowledge}, Data: []byte{proto}})
+		return err
+	})
+}
+
+// repaired deletes states of a host and waits until they are there again, and the context with them.
+func (e *Env) repaired(p *peers, n *node.Node, name string, remove func() error) {
 	const limit = 10 * time.Second
-	name := fmt.Sprintf("a flush in %s %s is repaired", n.Name, when)
-	if _, err := n.Output("ip", "xfrm", "state", "flush"); err != nil {
+	daemon := p.a
+	if n == p.net.B {
+		daemon = p.b
+	}
+	before, err := daemon.Stats()
+	if err == nil {
+		err = remove()
+	}
+	if err != nil {
 		e.Works(name, err)
 		return
 	}
@@ -86,7 +166,12 @@ func (e *Env) flushStates(p *peers, n *node.Node, when string) {
 			e.Works(name, err)
 			return
 		}
-		if strings.Count(out, "proto 140") != 2 {
+		now, err := daemon.Stats()
+		if err != nil {
+			e.Works(name, err)
+			return
+		}
+		if strings.Count(out, "proto 140") != 2 || now["kernel"]["states_gone"] == before["kernel"]["states_gone"] {
 			continue
 		}
 		if _, err := p.established(); err != nil {
