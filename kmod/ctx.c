@@ -141,11 +141,28 @@ struct shim6_ctx *shim6_ctx_by_peer(struct shim6_net *sn, u64 tag_peer, const st
 	return NULL;
 }
 
+static bool is_ours(struct net *net, const struct in6_addr *addr)
+{
+	struct net_device *dev;
+	bool ours;
+
+	rcu_read_lock();
+	ours = ipv6_chk_addr_and_flags(net, addr, NULL, true, 0, 0);
+	/* That did not look into VRFs. */
+	for_each_netdev_rcu(net, dev) {
+		if (ours)
+			break;
+		if (netif_is_l3_master(dev))
+			ours = ipv6_chk_addr_and_flags(net, addr, dev, true, 0, 0);
+	}
+	rcu_read_unlock();
+	return ours;
+}
+
 /* Called again for each address that comes or goes. */
 void shim6_ctx_check_ulid(struct shim6_ctx *ctx)
 {
-	WRITE_ONCE(ctx->ulid_gone, !ipv6_chk_addr_and_flags(ctx->sn->net, &ctx->node.ulids.local, NULL,
-							    true, 0, 0));
+	WRITE_ONCE(ctx->ulid_gone, !is_ours(ctx->sn->net, &ctx->node.ulids.local));
 }
 
 static int apply_timeouts(struct shim6_ctx *ctx, const struct shim6_spec *spec,
