@@ -94,7 +94,7 @@ func (l *Loop) reconfigure() (r ctl.Reloaded, err error) {
 // stays where the file did not change.
 func (l *Loop) changeSettings(old *config.Config) error {
 	same := *l.cfg
-	same.TCPKick, same.GSO, same.MarkMask = old.TCPKick, old.GSO, old.MarkMask
+	same.TCPKick, same.GSO, same.GSODevices, same.MarkMask = old.TCPKick, old.GSO, old.GSODevices, old.MarkMask
 	if apply, _ := same.Difference(l.cfg); len(apply) > 0 {
 		if err := l.setModule(); err != nil {
 			return err

@@ -20,7 +20,7 @@ var lostULID = Case{
 }
 
 func runLostULID(e *Env) error {
-	tr, err := e.newTrial(26*time.Second, "none")
+	tr, err := e.newTrial(16*time.Second, "none")
 	defer func() { tr.end() }()
 	if err != nil {
 		return err
@@ -34,12 +34,7 @@ func runLostULID(e *Env) error {
 	r1, r2 := topo.PrefixA1.Addr().Next().String(), topo.PrefixA2.Addr().Next().String()
 	return tr.steps(
 		func() error { return tr.oneContext("before") },
-		func() error {
-			return tr.loseULID("the address is removed", func() error { return ip("address", "del", a1, "dev", "p1") })
-		},
-		func() error {
-			return tr.regainULID(func() error { return ip("address", "add", a1, "dev", "p1", "nodad") })
-		},
+		// First: the hint that a route is lost waits for a while after the path has changed.
 		func() error {
 			return tr.loseULID("every route goes", func() error {
 				return errors.Join(
@@ -51,6 +46,12 @@ func runLostULID(e *Env) error {
 				return errors.Join(ip("route", "add", "default", "via", r1, "dev", "p1", "table", "101"),
 					ip("route", "add", "default", "via", r1, "dev", "p1", "metric", "10"), ip("route", "add", "default", "via", r2, "dev", "p2", "metric", "20"))
 			})
+		},
+		func() error {
+			return tr.loseULID("the address is removed", func() error { return ip("address", "del", a1, "dev", "p1") })
+		},
+		func() error {
+			return tr.regainULID(func() error { return ip("address", "add", a1, "dev", "p1", "nodad") })
 		},
 		func() error {
 			return tr.loseULID("the link goes down", func() error { return n.Leave(topo.Site1) })
