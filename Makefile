@@ -127,6 +127,8 @@ install: $(BUILT)
 	install -D -m 644 configs/shim6.modules-load $(DESTDIR)$(PREFIX)/lib/modules-load.d/shim6.conf
 	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/man/man8 daemon/shim6d/shim6d.8 daemon/shim6ctl/shim6ctl.8 cgad/cgad.8
 	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/man/man5 daemon/shim6d/shim6.yaml.5 cgad/cgad.yaml.5
+	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/man/man7 daemon/shim6d/shim6-api.7
+	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/shim6 configs/grafana.json
 	$(call completions,shim6ctl)
 	$(call completions,cgad)
 

@@ -12,6 +12,7 @@ import "embed"
 //	shim6d.service      /usr/lib/systemd/system/shim6d.service
 //	cgad.service        /usr/lib/systemd/system/cgad.service
 //	shim6.modules-load  /usr/lib/modules-load.d/shim6.conf
+//	grafana.json        /usr/share/shim6/grafana.json, a dashboard to import
 //
-//go:embed shim6.yaml cgad.yaml shim6d.service cgad.service shim6.modules-load
+//go:embed shim6.yaml cgad.yaml shim6d.service cgad.service shim6.modules-load grafana.json
 var Files embed.FS

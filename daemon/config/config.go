@@ -39,7 +39,7 @@ type Config struct {
 	Interfaces  []string
 	Preferences []Preference
 	Peers       []Peer
-	Metrics     Metrics
+	Metrics     string // loopback address and port where Prometheus can read the counters; empty for nowhere
 	Log         Log
 	Limits      Limits
 }
@@ -60,11 +60,6 @@ const (
 	GSOSegment GSO = "segment" // the kernel module
 	GSOWhole   GSO = "whole"   // the device
 )
-
-// Metrics says where the counters can be read in the format of Prometheus.
-type Metrics struct {
-	Listen string // the loopback address with a port; empty for nowhere
-}
 
 // A GSODevice says it for the devices that a pattern matches.
 type GSODevice struct {

@@ -57,8 +57,7 @@ peers:
     fail_back: 0s
     preferences:
       2001:db8:a2::/48: {priority: 1, weight: 2, cost: 3}
-metrics:
-  listen: "[::1]:9556"
+metrics: "[::1]:9556"
 log:
   level: debug
   format: json
@@ -83,7 +82,7 @@ limits:
 					Teardown: new(time.Duration(0)), FailBack: new(time.Duration(0)),
 					Preferences: []Preference{{Prefix: netip.MustParsePrefix("2001:db8:a2::/48"), Priority: 1, Weight: 2, Cost: 3}}},
 			},
-			Metrics:    Metrics{"[::1]:9556"},
+			Metrics:    "[::1]:9556",
 			Interfaces: []string{"eth0", "wlan*"}, Log: Log{"debug", "json"}, Limits: Limits{7, 8, 9, 10, 11, 12, 1000000},
 		}},
 		"bounds of the Send Timeout, least": {"send_timeout: 100ms", with(func(c *Config) { c.SendTimeout = 100 * time.Millisecond })},
@@ -167,8 +166,8 @@ func TestParseErrors(t *testing.T) {
 		"transient for a peer":   {"peers: {'2001:db8::/32': {preferences: {'2001:db8::/64': {transient: true}}}}", `f.yaml:1: unknown key "peers.2001:db8::/32.preferences.2001:db8::/64.transient"`},
 		"list as a peer":         {"peers: {? [a] : {}}", `f.yaml:1: peers: a list cannot be a key`},
 		"server is no bool":      {"server: 1", `f.yaml:1: server: "1" is neither true nor false`},
-		"metrics for all":        {"metrics: {listen: '[::]:9556'}", `f.yaml:1: metrics.listen: "[::]:9556" is not the loopback address with a port, such as [::1]:9556`},
-		"metrics without a port": {"metrics: {listen: '::1'}", `f.yaml:1: metrics.listen: "::1" is not the loopback address with a port, such as [::1]:9556`},
+		"metrics for all":        {"metrics: '[::]:9556'", `f.yaml:1: metrics: "[::]:9556" is not the loopback address with a port, such as [::1]:9556`},
+		"metrics without a port": {"metrics: '::1'", `f.yaml:1: metrics: "::1" is not the loopback address with a port, such as [::1]:9556`},
 		"list in a list":         {"interfaces: [[a]]", `f.yaml:1: interfaces: a single value is needed, not a list`},
 		"alias":                  {"keys: &a /x\nsocket: *a", `f.yaml:2: socket: a single value is needed, not a YAML alias`},
 		"merge key":              {"log: &a {level: info}\n<<: *a", `f.yaml:2: unknown key "<<"`},

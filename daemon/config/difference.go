@@ -8,7 +8,7 @@ import (
 )
 
 // restart names the keys whose change waits for the next start of the daemon: contexts outlive that.
-var restart = []string{"log.format", "metrics.listen", "socket", "socket_group", "state"}
+var restart = []string{"log.format", "metrics", "socket", "socket_group", "state"}
 
 // Difference names the keys whose values are others in d, those that can be applied and those that wait for a restart.
 func (c *Config) Difference(d *Config) (apply, wait []string) {
@@ -32,7 +32,7 @@ func (c *Config) values() map[string]any {
 		"send_timeout": c.SendTimeout, "teardown": c.Teardown, "fail_back": c.FailBack,
 		"hints.link": c.Hints.Link, "hints.route": c.Hints.Route, "hints.icmp": c.Hints.ICMP,
 		"heuristic": c.Heuristic, "tcp_kick": c.TCPKick, "gso": c.GSO, "gso_devices": c.GSODevices, "mark_mask": c.MarkMask,
-		"interfaces": c.Interfaces, "preferences": c.Preferences, "peers": c.Peers, "metrics.listen": c.Metrics.Listen,
+		"interfaces": c.Interfaces, "preferences": c.Preferences, "peers": c.Peers, "metrics": c.Metrics,
 		"log.level": c.Log.Level, "log.format": c.Log.Format,
 		"limits.contexts": c.Limits.Contexts, "limits.verifying": c.Limits.Verifying, "limits.waiting": c.Limits.Waiting,
 		"limits.r1_rate": c.Limits.R1Rate, "limits.verify_rate": c.Limits.VerifyRate,

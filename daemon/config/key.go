@@ -54,9 +54,7 @@ func (c *Config) keys() map[string]key {
 		"interfaces":  {set: patterns(&c.Interfaces)},
 		"preferences": preferences(&c.Preferences, true),
 		"peers":       peers(&c.Peers),
-		"metrics": {keys: map[string]key{
-			"listen": {set: loopback(&c.Metrics.Listen)},
-		}},
+		"metrics":     {set: loopback(&c.Metrics)},
 		"log": {keys: map[string]key{
 			"level":  {set: oneOf(&c.Log.Level, "debug", "info", "warn", "error")},
 			"format": {set: oneOf(&c.Log.Format, "text", "json")},

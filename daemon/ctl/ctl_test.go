@@ -16,6 +16,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -510,5 +511,42 @@ func TestTags(t *testing.T) {
 	}
 	if FormatTag(0) != "" || FormatTag(0xabc) != "000000000abc" {
 		t.Errorf("FormatTag: %q, %q", FormatTag(0), FormatTag(0xabc))
+	}
+}
+
+// The manual, the package's comment and the server have the same requests, and the manual has every event.
+func TestInterfaceIsDocumented(t *testing.T) {
+	read := func(name string) string {
+		b, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(b)
+	}
+	manual, comment := read("../shim6d/shim6-api.7"), read("types.go")
+	served := regexp.MustCompile(`HandleFunc\("((?:GET|POST) \S+)"`).FindAllStringSubmatch(read("server.go"), -1)
+	if len(served) < 20 {
+		t.Fatalf("only %d requests", len(served))
+	}
+	for _, m := range served {
+		method, path, _ := strings.Cut(m[1], " ")
+		if !strings.Contains(manual, "\n.It Li "+m[1]+"\n") {
+			t.Errorf("%s is not in shim6-api.7", m[1])
+		}
+		if !regexp.MustCompile(`(?m)^//\t` + method + ` +` + regexp.QuoteMeta(path) + ` `).MatchString(comment) {
+			t.Errorf("%s is not in the package's comment", m[1])
+		}
+	}
+	if n := strings.Count(manual, "\n.It Li GET ") + strings.Count(manual, "\n.It Li POST "); n != len(served) {
+		t.Errorf("the manual has %d requests, the server %d", n, len(served))
+	}
+	events := regexp.MustCompile(`Event\w+ += "([a-z ]+)"`).FindAllStringSubmatch(comment, -1)
+	if len(events) < 10 {
+		t.Fatalf("only %d events", len(events))
+	}
+	for _, m := range events {
+		if !strings.Contains(manual, "\n.It Li "+m[1]+"\n") {
+			t.Errorf("event %q is not in shim6-api.7", m[1])
+		}
 	}
 }

@@ -21,7 +21,9 @@ func FuzzRequest(f *testing.F) {
 	for _, s := range []string{
 		"GET /v1/status", "GET /v1/contexts", "GET /v1/contexts/112233445566", "GET /v1/contexts/x", "GET /v1/locators", "GET /v1/stats",
 		"GET /v1/events", "GET /v1/events?since=1", "POST /v1/contexts/112233445566/delete", "POST /v1/contexts/112233445566/probe",
-		"POST /v1/contexts/112233445566/fork",
+		"POST /v1/contexts/112233445566/fork", "POST /v1/contexts/112233445566/switch", "POST /v1/contexts/1/prefer", "POST /v1/reload",
+		"GET /v1/paths?peer=2001:db8::/32&reap=x", "GET /v1/contexts?tag=1&local=::", "GET /v1/log?since=2030-01-01T00:00:00Z&peer=::1",
+		"GET /v1/explain?peer=2001:db8::1&port=443", "GET /v1/flows?x", "GET /v1/explain?peer=%",
 		"POST /v1/contexts/112233445566/set", "POST /v1/contexts/%31/set", "POST /v1/flush", "PUT /v1/../v1/flush", "GET //",
 	} {
 		f.Add([]byte(s+" HTTP/1.1\r\nHost: x\r\nContent-Length: 24\r\n\r\n"), []byte(body))
@@ -51,7 +53,7 @@ func FuzzRequest(f *testing.F) {
 		if len(m.contexts) == 0 && !strings.HasPrefix(r.URL.Path, "/v1/") {
 			t.Errorf("%q removed a context", head)
 		}
-		if r.Method != http.MethodPost && (len(m.contexts) != 1 || len(m.set)+len(m.probed)+len(m.forks) > 0) {
+		if r.Method != http.MethodPost && (len(m.contexts) != 1 || len(m.set)+len(m.probed)+len(m.forks)+len(m.switched)+len(m.ranked) > 0) {
 			t.Errorf("%q changed something", head)
 		}
 	})

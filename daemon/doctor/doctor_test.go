@@ -55,7 +55,9 @@ func link(t *testing.T, name, addr string, table int) {
 	l, err := netlink.LinkByName(name)
 	check(err)
 	check(netlink.AddrAdd(l, a))
-	usable := func(x rtnl.Address) bool { return x.Link == name && x.Prefix.Addr().String() == addr && x.MayBeSource() && x.Carrier }
+	usable := func(x rtnl.Address) bool {
+		return x.Link == name && x.Prefix.Addr().String() == addr && x.MayBeSource() && x.Carrier
+	}
 	for deadline := time.Now().Add(5 * time.Second); ; time.Sleep(10 * time.Millisecond) {
 		list, err := rtnl.List()
 		check(err)

@@ -29,7 +29,7 @@ func (b backend) Status(ctx context.Context) (s ctl.Status, err error) {
 	l := b.l
 	err = l.call(ctx, func() {
 		s = ctl.Status{
-			API: ctl.Version, Version: l.version, Config: l.file, Server: l.cfg.Server, Metrics: l.cfg.Metrics.Listen, PID: os.Getpid(), Started: l.started,
+			API: ctl.Version, Version: l.version, Config: l.file, Server: l.cfg.Server, Metrics: l.cfg.Metrics, PID: os.Getpid(), Started: l.started,
 			SendTimeoutMS: l.cfg.SendTimeout.Milliseconds(), TeardownMS: l.cfg.Teardown.Milliseconds(),
 			Contexts: len(l.engine.Contexts()), Locators: len(l.locators), Subscribers: l.report.events.Subscribers(),
 		}

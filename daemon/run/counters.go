@@ -17,6 +17,9 @@ type counters struct {
 	signatures       atomic.Uint64
 	verifications    atomic.Uint64
 	workRefused      atomic.Uint64 // too many signatures to make and verify
+	established      atomic.Uint64 // contexts that came to be, adopted ones too
+	explorations     atomic.Uint64
+	pathChanges      atomic.Uint64
 	saves            atomic.Uint64
 	saveErrors       atomic.Uint64
 }
@@ -35,6 +38,9 @@ func (c *counters) byName() map[string]uint64 {
 		"signatures":         c.signatures.Load(),
 		"verifications":      c.verifications.Load(),
 		"work_refused":       c.workRefused.Load(),
+		"established":        c.established.Load(),
+		"explorations":       c.explorations.Load(),
+		"path_changes":       c.pathChanges.Load(),
 		"saves":              c.saves.Load(),
 		"save_errors":        c.saveErrors.Load(),
 	}

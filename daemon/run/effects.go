@@ -10,6 +10,8 @@ import (
 	"shim6/daemon/ctl"
 	"shim6/daemon/engine"
 	"shim6/daemon/nl"
+	"shim6/daemon/reap"
+	"shim6/daemon/shim6"
 	"shim6/daemon/wire"
 )
 
@@ -46,15 +48,22 @@ func (l *Loop) apply(a engine.Action) {
 			l.pending = append(l.pending, engine.VerifyDone{ID: a.ID, BadLocator: -1, Err: errBusy})
 		}
 	case engine.StateChanged:
+		if a.To == shim6.StateEstablished {
+			l.stats.established.Add(1)
+		}
 		l.report.stateChanged(l.now, a)
 		l.changed()
 	case engine.ReapChanged:
+		if a.From == reap.Operational {
+			l.stats.explorations.Add(1)
+		}
 		l.report.reapChanged(l.now, a)
 	case engine.ProbeSent:
 		l.report.probeSent(l.now, a)
 	case engine.ProbeReceived:
 		l.report.probeReceived(l.now, a)
 	case engine.PathChanged:
+		l.stats.pathChanges.Add(1)
 		l.report.pathChanged(l.now, a)
 		l.changed()
 	case engine.SwitchFailed:

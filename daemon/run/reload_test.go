@@ -39,14 +39,14 @@ tcp_kick: false
 mark_mask: 0x3
 hints: {icmp: true}
 log: {level: error, format: json}
-metrics: {listen: "[::1]:9556"}
+metrics: "[::1]:9556"
 preferences: {'%s/64': {cost: 7}}
 peers: {'2001:db8:b9::/48': {protect: false}}
 `, "2001:db8:a2::"))
 		r, err := p.a.loop.Backend().Reload(t.Context())
 		want := ctl.Reloaded{
 			Applied: []string{"hints.icmp", "log.level", "mark_mask", "peers", "preferences", "send_timeout", "tcp_kick"},
-			Restart: []string{"log.format", "metrics.listen"},
+			Restart: []string{"log.format", "metrics"},
 		}
 		if d := cmp.Diff(want, ctl.Reloaded{Applied: r.Applied, Restart: r.Restart}); d != "" || err != nil || len(r.Warnings) != 1 {
 			t.Errorf("%v, %q\n%s", err, r.Warnings, d)

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"os"
 	"os/user"
 	"path/filepath"
@@ -21,6 +22,7 @@ import (
 
 	"shim6/daemon/config"
 	"shim6/daemon/ctl"
+	"shim6/daemon/metrics"
 	"shim6/daemon/run"
 	"shim6/internal/buildinfo"
 )
@@ -80,8 +82,23 @@ func serve(ctx context.Context, e *env, file string, c *config.Config) (err erro
 		return fmt.Errorf("control socket: %w", err)
 	}
 	server := ctl.NewServer(loop.Backend(), events, log)
+	var port net.Listener
+	if c.Metrics != "" {
+		if port, err = metrics.Listen(c.Metrics); err != nil {
+			return errors.Join(err, listener.Close())
+		}
+		defer port.Close()
+	}
 
 	group, ctx := errgroup.WithContext(ctx)
+	if port != nil {
+		group.Go(func() error {
+			if err := metrics.Serve(ctx, port, loop.Backend(), log); err != nil {
+				log.Error("metrics are served no more", "error", err) // contexts matter more
+			}
+			return nil
+		})
+	}
 	group.Go(func() error { return server.Serve(listener) })
 	group.Go(func() error {
 		err := loop.Run(ctx)

@@ -21,12 +21,13 @@ var table = []row{
 	{"daemon/rawsock", nil, false, "octets in, octets out"},
 	{"daemon/config", nil, false, "a file is read without the daemon"},
 	{"daemon/ctl", nil, false, "a client of the control socket needs nothing of the daemon"},
+	{"daemon/metrics", []string{"daemon/ctl"}, false, "it shows what the control interface tells, and nothing else"},
 	{"daemon/run", []string{
 		"daemon/config", "daemon/ctl", "daemon/engine", "daemon/nl", "daemon/rawsock", "daemon/reap", "daemon/shim6", "daemon/wire",
 		"internal/cga", "internal/rtnl",
 	}, false, "it joins what must not know of each other"},
 	{"daemon/shim6d", []string{
-		"daemon/config", "daemon/ctl", "daemon/nl", "daemon/rawsock", "daemon/run", "internal/buildinfo", "internal/cga",
+		"daemon/config", "daemon/ctl", "daemon/metrics", "daemon/nl", "daemon/rawsock", "daemon/run", "internal/buildinfo", "internal/cga",
 		"internal/rtnl",
 	}, false, "it opens what package run is connected to"},
 	{"daemon/doctor", []string{"daemon/config", "daemon/ctl", "daemon/nl", "internal/cga", "internal/rtnl"}, false,
