@@ -91,6 +91,7 @@ labtools: setup
 	@mkdir -p $(BIN)
 	@go build -o $(BIN)/lab ./test/lab
 	@go build -ldflags='-s -w' -o $(BIN)/labagent ./test/lab/agent
+	@for p in test/steer/*; do go build -ldflags='-s -w' -o $(BIN)/steer-$${p##*/} ./$$p || exit 1; done
 
 kmod: $(SERIES:%=kmod-%)
 

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -75,6 +76,9 @@ func (l *Loop) reconfigure() (r ctl.Reloaded, err error) {
 	l.setLevel(next.Log)
 	l.watchFlows()
 	l.handle(engine.Configure{Config: engineConfig(next)})
+	if slices.Contains(apply, "peers") {
+		l.takeAsked() // what was refused may be wanted now
+	}
 	l.told = nil // preferences and costs may be others
 	detail := "nothing changed"
 	if len(apply)+len(wait) > 0 {

@@ -5,6 +5,7 @@ package run
 import (
 	"errors"
 	"fmt"
+	"net/netip"
 	"slices"
 	"strings"
 	"testing"
@@ -14,6 +15,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"golang.org/x/sys/unix"
 
+	"shim6/daemon/config"
 	"shim6/daemon/ctl"
 	"shim6/daemon/nl"
 )
@@ -170,6 +172,31 @@ func TestTriggerAtOnce(t *testing.T) {
 		}
 		if want := []string{ctl.CodeContextEstablished, ctl.CodeFlowBelowThreshold}; err != nil || !slices.Equal(codes, want) {
 			t.Errorf("flows %q, %v", codes, err)
+		}
+	})
+}
+
+// A peer that the configuration refused gets its context when it is refused no more: the kernel asks again only after a while.
+func TestReloadMakesGoodWhatWasRefused(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPair(t)
+		p.a.cfg.Peers = []config.Peer{{Prefix: netip.PrefixFrom(p.b1, 128)}}
+		p.run(t)
+		defer p.stop()
+		p.a.events.queue <- nl.Trigger{ULIDLocal: p.a1, ULIDPeer: p.b1}
+		time.Sleep(time.Second)
+		if list := p.a.contexts(t); len(list) != 0 {
+			t.Fatalf("contexts %+v", list)
+		}
+		p.a.module.mu.Lock()
+		p.a.module.asked = []nl.Candidate{{ULIDLocal: p.a1, ULIDPeer: p.b1, Asked: true}}
+		p.a.module.mu.Unlock()
+		if _, err := p.a.loop.Backend().Reload(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(3 * time.Second)
+		if list := p.a.contexts(t); len(list) != 1 || list[0].State != "ESTABLISHED" {
+			t.Errorf("contexts %+v", list)
 		}
 	})
 }

@@ -40,6 +40,7 @@ var table = []row{
 	{"configs", nil, false, "files only"},
 	{"internal/cga/...", []string{"internal/cga/..."}, false, "addresses are proved without the Shim6 protocol"},
 	{"internal/...", nil, false, "what programs share knows none of them"},
+	{"test/steer/...", []string{"daemon/ctl"}, false, "what steers from outside has the client package alone"},
 	{"test/sim", []string{"daemon/engine", "daemon/wire", "daemon/shim6", "daemon/reap", "internal/cga"}, false,
 		"the simulator has no kernel and no sockets"},
 	{"test/bench", []string{"daemon/engine", "daemon/wire", "internal/cga"}, false, "what it measures is the engine alone"},

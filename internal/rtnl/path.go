@@ -46,24 +46,3 @@ func RouteTo(src, dst netip.Addr) (r Route, ok bool, err error) {
 	r.Gateway, _ = netip.AddrFromSlice(routes[0].Gw)
 	return r, true, nil
 }
-
-// Sources gives the local addresses of the TCP and UDP sockets that are connected to a port of dst, each once.
-func Sources(dst netip.Addr, port uint16) ([]netip.Addr, error) {
-	var list []netip.Addr
-	seen := make(map[netip.Addr]bool)
-	for _, sockets := range []func(uint8) ([]*netlink.Socket, error){netlink.SocketDiagTCP, netlink.SocketDiagUDP} {
-		all, err := sockets(unix.AF_INET6)
-		if err != nil {
-			return nil, fmt.Errorf("list sockets: %w", err)
-		}
-		for _, s := range all {
-			peer, _ := netip.AddrFromSlice(s.ID.Destination)
-			local, ok := netip.AddrFromSlice(s.ID.Source)
-			if peer == dst && s.ID.DestinationPort == port && ok && !seen[local] {
-				seen[local] = true
-				list = append(list, local)
-			}
-		}
-	}
-	return list, nil
-}

@@ -58,6 +58,11 @@ func makeImage(to string, s *settings, k *kernel.Kernel, job *report.Job, c case
 			return err
 		}
 	}
+	for _, name := range c.Examples {
+		if err := a.Copy("/bin/"+name, filepath.Join(s.build, "bin", name)); err != nil {
+			return fmt.Errorf("%s is not built, run make: %w", name, err)
+		}
+	}
 	if c.Managers {
 		if err := addManagers(a); err != nil {
 			return err

@@ -26,6 +26,7 @@ type Case struct {
 	Daemons  bool          // the case runs shim6d and needs the hosts' keys
 	Modules  []kernel.Need // of the kernel, beyond those that every case has
 	Programs []string      // of the machine that runs the lab, beyond those that every case has
+	Examples []string      // programs of this tree that steer shim6d, as they are called in the build folder
 	MemoryMB int           // of the guest, 0 for enough
 	Managers bool          // the case runs network managers of the distribution
 	CPUs     int           // 1 unless the case is about what happens at the same time
@@ -65,6 +66,8 @@ func All() []Case {
 		contextRecovery,
 		locatorUpdate,
 		renumbering,
+		explain,
+		steering,
 	}
 }
 

@@ -27,6 +27,7 @@ type Daemon struct {
 	process *node.Process
 	socket  string
 	config  string
+	first   string // what the configuration was, once it was changed
 	log     string
 }
 
@@ -197,7 +198,7 @@ func (d *Daemon) ctl(args ...string) ([]byte, error) {
 		return nil, fmt.Errorf("start shim6ctl: %w", err)
 	}
 	if err := cmd.Wait(); err != nil {
-		return nil, fmt.Errorf("shim6ctl %s in %s: %w: %s", strings.Join(args, " "), d.node.Name, err, strings.TrimSpace(complaint.String()))
+		return out.Bytes(), fmt.Errorf("shim6ctl %s in %s: %w: %s", strings.Join(args, " "), d.node.Name, err, strings.TrimSpace(complaint.String()))
 	}
 	return out.Bytes(), nil
 }
