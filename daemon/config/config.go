@@ -169,13 +169,26 @@ func (c *Config) Includes(link string) bool {
 
 // Warnings tells what is allowed but unwise.
 func (c *Config) Warnings() []string {
-	var w []string
-	// RFC 5534 section 7: a Send Timeout that is changed SHOULD be from 10 to 100 seconds.
-	if c.SendTimeout < 10*time.Second || c.SendTimeout > 100*time.Second {
-		w = append(w, fmt.Sprintf("send_timeout: %v is outside the 10s to 100s that RFC 5534 recommends", c.SendTimeout))
+	w := unwise("send_timeout", c.SendTimeout)
+	for _, p := range c.Peers {
+		if p.SendTimeout != nil {
+			w = append(w, unwise(fmt.Sprintf("peers.%v.send_timeout", p.Prefix), *p.SendTimeout)...)
+		}
+		if p.Trigger == TriggerAtOnce && p.Protect && c.Heuristic == "none" {
+			w = append(w, fmt.Sprintf("peers.%v.trigger: at-once comes to nothing with heuristic none, which follows no flow", p.Prefix))
+		}
 	}
-	if c.SendTimeout%time.Second != 0 {
-		w = append(w, fmt.Sprintf("send_timeout: peers are told whole seconds, %v is rounded up for them", c.SendTimeout))
+	return w
+}
+
+// unwise tells what is unwise about a Send Timeout.
+func unwise(key string, d time.Duration) (w []string) {
+	// RFC 5534 section 7: a Send Timeout that is changed SHOULD be from 10 to 100 seconds.
+	if d < 10*time.Second || d > 100*time.Second {
+		w = append(w, fmt.Sprintf("%s: %v is outside the 10s to 100s that RFC 5534 recommends", key, d))
+	}
+	if d%time.Second != 0 {
+		w = append(w, fmt.Sprintf("%s: peers are told whole seconds, %v is rounded up for them", key, d))
 	}
 	return w
 }

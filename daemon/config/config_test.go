@@ -276,6 +276,21 @@ func TestWarnings(t *testing.T) {
 	}
 }
 
+func TestWarningsAboutPeers(t *testing.T) {
+	c, err := Parse(strings.NewReader("server: true\npeers: {'2001:db8::/32': {send_timeout: 1500ms, trigger: at-once}}"), "f")
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []string{
+		"peers.2001:db8::/32.send_timeout: 1.5s is outside the 10s to 100s that RFC 5534 recommends",
+		"peers.2001:db8::/32.send_timeout: peers are told whole seconds, 1.5s is rounded up for them",
+		"peers.2001:db8::/32.trigger: at-once comes to nothing with heuristic none, which follows no flow",
+	}
+	if d := cmp.Diff(want, c.Warnings()); d != "" {
+		t.Error(d)
+	}
+}
+
 func TestKeyNames(t *testing.T) {
 	got := KeyNames()
 	if !slices.IsSorted(got) || !slices.Contains(got, "log.format") || !slices.Contains(got, "keys") || slices.Contains(got, "log") {

@@ -77,7 +77,7 @@ func (e *env) run(ctx context.Context, args []string) int {
 
 	c, err := load(*file)
 	if err != nil {
-		return e.fail(exitFail, err, "")
+		return e.fail(exitFail, err, "shim6.yaml(5) has every key; check a change with: shim6d --check")
 	}
 	if *check {
 		return e.check(c)
