@@ -45,6 +45,7 @@ func All() []Case {
 		offloads,
 		lostULID,
 		devices,
+		transports,
 		unload,
 		unloadAgain,
 		badConfig,
