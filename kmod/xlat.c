@@ -8,6 +8,35 @@
 
 #include "shim6.h"
 
+/*
+ * Where the Payload Extension Header goes, and the octet that will name it. RFC 5533 section 4.6: behind hop-by-hop options,
+ * routing headers and the destination options that precede those, before a fragment header and final destination options.
+ * What is cut off within the linear part goes behind, for the receiver to judge.
+ */
+static unsigned int find_place(struct sk_buff *skb, u8 **nexthdr)
+{
+	unsigned int off = sizeof(struct ipv6hdr), place = off;
+	struct ipv6_opt_hdr *opt;
+	u8 *next, kind;
+
+	next = &ipv6_hdr(skb)->nexthdr;
+	*nexthdr = next;
+	for (;;) {
+		kind = *next;
+		if (kind != NEXTHDR_HOP && kind != NEXTHDR_ROUTING && kind != NEXTHDR_DEST)
+			return place;
+		opt = (struct ipv6_opt_hdr *)(skb->data + off);
+		if (off + sizeof(*opt) > skb_headlen(skb) || off + ipv6_optlen(opt) > skb_headlen(skb))
+			return place;
+		off += ipv6_optlen(opt);
+		next = &opt->nexthdr;
+		if (kind != NEXTHDR_DEST) {
+			place = off;
+			*nexthdr = next;
+		}
+	}
+}
+
 /* The headroom is ours to write. The path is that of the packet's mark. */
 int shim6_output(struct xfrm_state *x, struct sk_buff *skb)
 {
@@ -18,16 +47,13 @@ int shim6_output(struct xfrm_state *x, struct sk_buff *skb)
 	struct shim6_hdr *hdr;
 	struct ipv6hdr *ip6h;
 	u8 *nexthdr, proto;
-	int off;
+	unsigned int off;
 
-	/* RFC 5533 section 4.6: behind hop-by-hop options and routing headers, before a fragment header. */
-	off = ip6_find_1stfragopt(skb, &nexthdr);
-	if (off < 0)
-		return off;
 	payload_len = ntohs(ipv6_hdr(skb)->payload_len) + SHIM6_HDR_LEN;
 	if (payload_len > IPV6_MAXPLEN)
 		return -EMSGSIZE;
 
+	off = find_place(skb, &nexthdr);
 	proto = *nexthdr;
 	*nexthdr = SHIM6_IPPROTO;
 	memmove(skb->data - SHIM6_HDR_LEN, skb->data, off);
