@@ -46,6 +46,7 @@ func All() []Case {
 		lostULID,
 		devices,
 		transports,
+		fragments,
 		unload,
 		unloadAgain,
 		badConfig,

@@ -7,6 +7,7 @@ import (
 	"os"
 	"regexp"
 	"strconv"
+	"strings"
 
 	"shim6/test/lab/node"
 )
@@ -29,17 +30,19 @@ func ruleset(n *node.Node, rules string) error {
 	return err
 }
 
-var counterPackets = regexp.MustCompile(`packets (\d+)`)
-
-// counted returns how many packets a named counter of table ip6 lab has seen.
-func counted(n *node.Node, name string) (int, error) {
-	out, err := n.Output("nft", "list", "counter", "ip6", "lab", name)
+// counted returns how many packets have passed the counter of the rule in table ip6 lab that has a comment.
+func counted(n *node.Node, comment string) (int, error) {
+	out, err := n.Output("nft", "list", "table", "ip6", "lab")
 	if err != nil {
 		return 0, err
 	}
-	found := counterPackets.FindStringSubmatch(out)
-	if found == nil {
-		return 0, fmt.Errorf("counter %s: %s", name, out)
+	for line := range strings.Lines(out) {
+		found := counterPackets.FindStringSubmatch(line)
+		if found != nil && strings.Contains(line, fmt.Sprintf("comment %q", comment)) {
+			return strconv.Atoi(found[1])
+		}
 	}
-	return strconv.Atoi(found[1])
+	return 0, fmt.Errorf("no rule %q that counts: %s", comment, out)
 }
+
+var counterPackets = regexp.MustCompile(`counter packets (\d+)`)

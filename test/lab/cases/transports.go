@@ -198,12 +198,10 @@ func (p *protected) changeInFlight(flows []flowOf) {
 func (p *protected) checkEarlyDemux(flows []flowOf) {
 	e := p.e
 	const rules = `table ip6 lab {
-	counter tcp_socket {}
-	counter udp_socket {}
 	chain input {
 		type filter hook input priority 0
-		meta l4proto tcp meta skuid 0 counter name tcp_socket
-		meta l4proto udp meta skuid 0 counter name udp_socket
+		meta l4proto tcp meta skuid 0 counter comment "tcp"
+		meta l4proto udp meta skuid 0 counter comment "udp"
 	}
 }`
 	if !e.Works("rules in b that count what has a socket", ruleset(p.B, rules)) {
@@ -236,7 +234,7 @@ func (p *protected) checkEarlyDemux(flows []flowOf) {
 // earlyCounts returns the counters of checkEarlyDemux; -1 stands for one that cannot be read.
 func (p *protected) earlyCounts() [2]int {
 	var counts [2]int
-	for i, name := range []string{"tcp_socket", "udp_socket"} {
+	for i, name := range []string{"tcp", "udp"} {
 		n, err := counted(p.B, name)
 		if err != nil {
 			n = -1

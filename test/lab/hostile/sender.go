@@ -3,19 +3,13 @@
 package hostile
 
 import (
-	"encoding/binary"
 	"fmt"
 	"net/netip"
 
 	"golang.org/x/sys/unix"
 
 	"shim6/test/lab/node"
-)
-
-const (
-	protocolShim6 = 140
-	headerOctets  = 40
-	hopLimit      = 64
+	"shim6/test/lab/packet"
 )
 
 // A Sender sends packets from a node with whatever source address they claim.
@@ -37,16 +31,20 @@ func NewSender(n *node.Node) (*Sender, error) {
 
 // Send sends one message.
 func (s *Sender) Send(src, dst netip.Addr, m Message) error {
-	packet := make([]byte, headerOctets, headerOctets+len(m.Octets))
-	packet[0] = 6 << 4
-	binary.BigEndian.PutUint16(packet[4:], uint16(len(m.Octets)))
-	packet[6], packet[7] = protocolShim6, hopLimit
-	from, to := src.As16(), dst.As16()
-	copy(packet[8:], from[:])
-	copy(packet[24:], to[:])
-	packet = append(packet, m.Octets...)
-	if err := unix.Sendto(s.socket, packet, 0, &unix.SockaddrInet6{Addr: to}); err != nil {
-		return fmt.Errorf("send %s to %v: %w", m.Name, dst, err)
+	if err := s.SendPacket(packet.Make(src, dst, packet.Shim6, m.Octets)); err != nil {
+		return fmt.Errorf("%s: %w", m.Name, err)
+	}
+	return nil
+}
+
+// SendPacket sends an IPv6 packet as it is.
+func (s *Sender) SendPacket(octets []byte) error {
+	p, err := packet.Parse(octets)
+	if err != nil {
+		return err
+	}
+	if err := unix.Sendto(s.socket, octets, 0, &unix.SockaddrInet6{Addr: p.Dst.As16()}); err != nil {
+		return fmt.Errorf("send %v: %w", p, err)
 	}
 	return nil
 }

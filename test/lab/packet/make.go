@@ -30,11 +30,12 @@ func FragmentOf(id uint32, offset int, more bool) Header {
 	return Header{Fragment, binary.BigEndian.AppendUint32(b, id)}
 }
 
-// Padded is an options header that has nothing but padding, of 8 times units octets.
-func Padded(kind uint8, units int) Header {
+// Options is an options header of 8 times units octets with one option, which who does not know it is to skip (RFC 4727).
+func Options(kind uint8, units int) Header {
+	const experimental = 0x1e
 	b := make([]byte, units*8-1)
 	b[0] = byte(units - 1)
-	b[1], b[2] = 1, byte(len(b)-3) // PadN
+	b[1], b[2] = experimental, byte(len(b)-3)
 	return Header{kind, b}
 }
 

@@ -17,7 +17,7 @@ var (
 
 func TestMadePacketsAreReadAgain(t *testing.T) {
 	data := []byte("some data")
-	raw := Make(a, b, UDP, data, Padded(HopByHop, 2), RoutingDone(), Payload(0x123456789abc), FragmentOf(77, 1232, true))
+	raw := Make(a, b, UDP, data, Options(HopByHop, 2), RoutingDone(), Payload(0x123456789abc), FragmentOf(77, 1232, true))
 	p, err := Parse(append(raw, 0, 0, 0)) // padded by the link
 	if err != nil {
 		t.Fatal(err)
@@ -40,7 +40,7 @@ func TestWhatFollowsALaterFragmentIsPayload(t *testing.T) {
 }
 
 func TestShortPacketsAreRefused(t *testing.T) {
-	raw := Make(a, b, UDP, nil, Padded(DestOptions, 4))
+	raw := Make(a, b, UDP, nil, Options(DestOptions, 4))
 	for n := range len(raw) {
 		if p, err := Parse(raw[:n]); err == nil {
 			t.Errorf("%d octets were read as %v", n, p)
