@@ -359,6 +359,7 @@ static unsigned int pre_routing(void *priv, struct sk_buff *skb, const struct nf
 	const struct ipv6hdr *ip6h = ipv6_hdr(skb);
 	struct shim6_node *node;
 	struct shim6_ctx *ctx;
+	unsigned int off;
 
 	if (!atomic_read(&sn->by_ulid.nelems) && !atomic_read(&sn->by_tag.nelems))
 		return NF_ACCEPT;
@@ -366,6 +367,16 @@ static unsigned int pre_routing(void *priv, struct sk_buff *skb, const struct nf
 		return NF_ACCEPT;
 	if (ip6h->nexthdr == SHIM6_IPPROTO)
 		return receive_payload(sn, skb, state);
+	if (ip6h->nexthdr == IPPROTO_ICMPV6) {
+		ctx = shim6_icmp_ctx(sn, skb, &off);
+		if (ctx) {
+			if (READ_ONCE(ctx->ulid_gone))
+				route_as_locator(skb, state);
+			shim6_icmp_translate(sn, skb, ctx, off);
+			return NF_ACCEPT;
+		}
+		ip6h = ipv6_hdr(skb);
+	}
 
 	node = shim6_node_find(sn, &ip6h->daddr, &ip6h->saddr);
 	if (!node || is_ndisc(skb, ip6h))

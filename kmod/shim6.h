@@ -385,6 +385,8 @@ int shim6_proto_init(void);
 void shim6_proto_exit(void);
 
 /* icmp.c */
+struct shim6_ctx *shim6_icmp_ctx(struct shim6_net *sn, struct sk_buff *skb, unsigned int *off);
+void shim6_icmp_translate(struct shim6_net *sn, struct sk_buff *skb, const struct shim6_ctx *ctx, unsigned int off);
 int shim6_icmp_error(struct sk_buff *skb, struct inet6_skb_parm *opt, u8 type, u8 code, int offset,
 		     __be32 info);
 

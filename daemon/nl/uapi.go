@@ -207,6 +207,8 @@ const (
 	StatTxPathBeyond
 	StatRxOtherPath
 	StatTxBound
+	StatRxICMP
+	StatRxICMPUnknown
 
 	statCount
 )
@@ -233,6 +235,8 @@ var statNames = [statCount]string{
 	StatTxPathBeyond:   "tx_path_beyond",
 	StatRxOtherPath:    "rx_other_path",
 	StatTxBound:        "tx_bound",
+	StatRxICMP:         "rx_icmp",
+	StatRxICMPUnknown:  "rx_icmp_unknown",
 }
 
 // String returns the counter's name in lower case with underscores, "stat_N" for one that this program does not know.

@@ -187,7 +187,7 @@ func TestKindsAreThoseOfTheHeader(t *testing.T) {
 
 func TestStatString(t *testing.T) {
 	for s, want := range map[Stat]string{
-		StatTxRewritten: "tx_rewritten", StatEventsLost: "events_lost", statUnspec: "stat_0", statCount: "stat_22", 65535: "stat_65535",
+		StatTxRewritten: "tx_rewritten", StatEventsLost: "events_lost", statUnspec: "stat_0", statCount: "stat_24", 65535: "stat_65535",
 	} {
 		if got := s.String(); got != want {
 			t.Errorf("Stat(%d).String() = %q, want %q", uint16(s), got, want)

@@ -268,6 +268,8 @@ enum shim6_stat {
 	SHIM6_STAT_TX_PATH_BEYOND,	/* sent with a mark beyond the context's paths, taken modulo their count */
 	SHIM6_STAT_RX_OTHER_PATH,	/* between verified locators that are no path of ours */
 	SHIM6_STAT_TX_BOUND,		/* sent with ULIDs: the socket is bound to a device that the path does not leave by */
+	SHIM6_STAT_RX_ICMP,		/* ICMPv6 errors about rewritten packets */
+	SHIM6_STAT_RX_ICMP_UNKNOWN,	/* that quote a tag or locators of no context, and changed nothing */
 
 	__SHIM6_STAT_MAX,
 	SHIM6_STAT_MAX = __SHIM6_STAT_MAX - 1
