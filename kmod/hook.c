@@ -3,9 +3,11 @@
  * The netfilter hooks that bring packets to contexts. They are registered in a namespace on first use.
  *
  * Sending is hooked at LOCAL_OUT behind everybody else, so that firewalls and connection tracking see ULIDs; IPsec
- * policies act on ULIDs too, and their packet comes back here. Receiving is hooked before defragmentation: the peer
- * puts the Payload Extension Header into each fragment (RFC 5533 section 4.6), and once it is gone, what follows is
- * under ULIDs. This hook sees packets in transit too, and lets everything pass that is not surely for a context.
+ * policies act on ULIDs too, and their packet comes back here. What is to be rewritten passes POST_ROUTING first, as
+ * what IPsec transforms does: address translation and connection tracking finish there what they have begun. Receiving
+ * is hooked before defragmentation: the peer puts the Payload Extension Header into each fragment (RFC 5533
+ * section 4.6), and once it is gone, what follows is under ULIDs. This hook sees packets in transit too, and lets
+ * everything pass that is not surely for a context.
  *
  * In a VRF both hooks are called twice, for the VRF's device and for the one that the packet has or will come by:
  * that one counts. What stays in the host goes by the loopback, or by the VRF's device alone, and is none of our
@@ -254,6 +256,37 @@ static bool leads_nowhere(const struct dst_entry *dst)
 	return from && from->fib6_protocol == SHIM6_RTPROT;
 }
 
+/* Send what has passed POST_ROUTING under ULIDs, unless an address was translated there. */
+static unsigned int send_passed(struct shim6_net *sn, struct sk_buff *skb, struct shim6_ctx *ctx,
+				const struct nf_hook_state *state)
+{
+	const struct ipv6hdr *ip6h = ipv6_hdr(skb);
+	struct shim6_paths *paths = rcu_dereference(ctx->paths);
+	struct shim6_path *path = shim6_path_select(sn, paths, skb->mark);
+
+	nf_reset_ct(skb);
+	if (!path->rewrite || !ipv6_addr_equal(&ip6h->saddr, &ctx->node.ulids.local) ||
+	    !ipv6_addr_equal(&ip6h->daddr, &ctx->node.ulids.peer))
+		return NF_ACCEPT;
+	return send_rewritten(sn, skb, paths->out, path, state);
+}
+
+/* A program had held the packet in POST_ROUTING. The context may have gone since. */
+static int send_released(struct net *net, struct sock *sk, struct sk_buff *skb)
+{
+	const struct nf_hook_state state = { .net = net, .sk = sk, .okfn = dst_output };
+	struct shim6_net *sn = shim6_net(net);
+	unsigned int verdict = NF_ACCEPT;
+	struct shim6_node *node;
+
+	rcu_read_lock();
+	node = shim6_node_find(sn, &ipv6_hdr(skb)->saddr, &ipv6_hdr(skb)->daddr);
+	if (node && node->is_ctx)
+		verdict = send_passed(sn, skb, shim6_node_ctx(node), &state);
+	rcu_read_unlock();
+	return verdict == NF_ACCEPT ? dst_output(net, sk, skb) : 0;
+}
+
 static unsigned int local_out(void *priv, struct sk_buff *skb, const struct nf_hook_state *state)
 {
 	struct shim6_net *sn = shim6_net(state->net);
@@ -286,8 +319,13 @@ static unsigned int local_out(void *priv, struct sk_buff *skb, const struct nf_h
 		shim6_count(sn, SHIM6_STAT_TX_BOUND);
 	} else {
 		shim6_note_tx(ctx, paths, skb);
-		if (path->rewrite)
-			return send_rewritten(sn, skb, paths->out, path, state);
+		if (path->rewrite) {
+			skb->dev = skb_dst_dev(skb);
+			if (nf_hook(NFPROTO_IPV6, NF_INET_POST_ROUTING, state->net, state->sk, skb, NULL, skb->dev,
+				    send_released) != 1)
+				return NF_STOLEN;
+			return send_passed(sn, skb, ctx, state);
+		}
 	}
 	/*
 	 * Nothing may leave with an address that is no longer ours, or wait for a neighbour where there is none: TCP does not

@@ -259,10 +259,13 @@ func pathCounts(conn *genl.Conn, tag uint64) ([]pathCount, error) {
 
 // Counters, enum shim6_stat.
 const (
-	statTxRewritten  = 1
-	statTxPathBeyond = 19
-	statRxOtherPath  = 20
-	statTxBound      = 21
+	statTxRewritten   = 1
+	statRxRewritten   = 5
+	statTxPathBeyond  = 19
+	statRxOtherPath   = 20
+	statTxBound       = 21
+	statRxICMP        = 22
+	statRxICMPUnknown = 23
 )
 
 // stat reads one counter of the namespace.

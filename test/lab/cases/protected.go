@@ -13,7 +13,6 @@ import (
 
 	"shim6/test/lab/capture"
 	"shim6/test/lab/genl"
-	"shim6/test/lab/node"
 	"shim6/test/lab/packet"
 	"shim6/test/lab/topo"
 )
@@ -54,13 +53,8 @@ func (p *protected) prepare() error {
 	if err := p.B.AddrAdd(dev, b2); err != nil {
 		return fmt.Errorf("address %v of b: %w", p.b2, err)
 	}
-	for _, d := range []struct {
-		n      *node.Node
-		device string
-	}{{p.A, "p1"}, {p.A, "p2"}, {p.B, "p1"}} {
-		if err := d.n.Ethtool(d.device, unix.ETHTOOL_STXCSUM, 0); err != nil {
-			return err
-		}
+	if err := p.offload(0); err != nil {
+		return err
 	}
 	ab, ba := pair{p.A1, p.B1}, pair{p.B1, p.A1}
 	a, b := newContext(ab, tagA, tagB, ab, p.A1, p.A2), newContext(ba, tagB, tagA, ba, p.B1, p.b2)
@@ -78,6 +72,15 @@ func (p *protected) prepare() error {
 	}
 	p.link2, err = capture.Record(p.R2, "cust")
 	return err
+}
+
+// offload has the hosts' devices compute checksums, and with that segment (1), or not (0).
+func (p *protected) offload(on uint32) error {
+	return errors.Join(
+		p.A.Ethtool("p1", unix.ETHTOOL_STXCSUM, on),
+		p.A.Ethtool("p2", unix.ETHTOOL_STXCSUM, on),
+		p.B.Ethtool("p1", unix.ETHTOOL_STXCSUM, on),
+	)
 }
 
 // remove takes contexts, network and modules away, and checks that nothing holds them.

@@ -20,12 +20,15 @@ var transports = Case{
 	About:    "every transport goes on, octet by octet under its ULIDs, while packets are rewritten to other locators and back",
 	FastTime: true,
 	Limit:    5 * time.Minute,
-	Modules: []kernel.Need{
-		{Module: "sctp", Option: "CONFIG_IP_SCTP"}, {Module: "dccp_ipv6", Option: "CONFIG_IP_DCCP"},
-		{Module: "wireguard", Option: "CONFIG_WIREGUARD"},
-	},
+	Modules:  transportModules,
 	Programs: []string{"nft", "wg"},
 	Run:      runTransports,
+}
+
+// transportModules have the transports that are not part of every kernel.
+var transportModules = []kernel.Need{
+	{Module: "sctp", Option: "CONFIG_IP_SCTP"}, {Module: "dccp_ipv6", Option: "CONFIG_IP_DCCP"},
+	{Module: "wireguard", Option: "CONFIG_WIREGUARD"},
 }
 
 // A phase is what path the packets are to take, and over which provider of host a that leads.
@@ -71,23 +74,11 @@ func runTransports(e *Env) error {
 	return nil
 }
 
-// openFlows begins a flow of each kind that the kernel has. What it has not must be missing from its configuration, or from its
-// own list of protocols.
+// openFlows begins a flow of each kind that the kernel has.
 func (p *protected) openFlows() ([]flowOf, error) {
-	known, err := os.ReadFile("/proc/net/protocols")
-	if err != nil {
-		return nil, err
-	}
 	var flows []flowOf
 	for i, k := range talk.Kinds() {
-		switch {
-		case k.Option != "" && slices.Contains(p.e.Lacks, k.Option):
-			p.e.Check(k.Name+" is none of this kernel's", true, "%s is not set", k.Option)
-			continue
-		case k.Protocol != "" && !strings.Contains(string(known), k.Protocol+" "):
-			// Linux 7.1 took UDP-Lite out; older kernels have it without being asked.
-			old := p.e.Series == "6.1" || p.e.Series == "6.12"
-			p.e.Check(k.Name+" is none of this kernel's", !old, "/proc/net/protocols has no %s", k.Protocol)
+		if p.lacks(k) {
 			continue
 		}
 		t, err := k.Open(talk.Ends{A: p.A, B: p.B, AddrA: p.A1, AddrB: p.B1, Port: uint16(4000 + 10*i)})
@@ -97,6 +88,26 @@ func (p *protected) openFlows() ([]flowOf, error) {
 		flows = append(flows, flowOf{k, t})
 	}
 	return flows, nil
+}
+
+// lacks tells whether the kernel lacks a protocol, and says so. What it lacks must be missing from its configuration, or from
+// its own list of protocols.
+func (p *protected) lacks(k talk.Kind) bool {
+	name := "the kernel has no " + k.Name
+	if k.Option != "" && slices.Contains(p.e.Lacks, k.Option) {
+		return p.e.Check(name, true, "%s is not set", k.Option)
+	}
+	if k.Protocol == "" {
+		return false
+	}
+	known, err := os.ReadFile("/proc/net/protocols")
+	if err == nil && strings.Contains(string(known), k.Protocol+" ") {
+		return false
+	}
+	// Linux 7.1 took UDP-Lite out; older kernels have it without being asked.
+	old := p.e.Series == "6.1" || p.e.Series == "6.12"
+	p.e.Check(name, err == nil && !old, "/proc/net/protocols has no %s %s", k.Protocol, errText(err))
+	return true
 }
 
 // settle is how long acknowledgements may be put off.

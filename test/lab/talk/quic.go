@@ -54,7 +54,7 @@ func openQUIC(e Ends) (*Talk, error) {
 	conn, err := a.Dial(ctx, net.UDPAddrFromAddrPort(atB), &tls.Config{
 		// The certificate is our own, made a moment ago.
 		InsecureSkipVerify: true, NextProtos: []string{alpn},
-	}, nil)
+	}, &quic.Config{KeepAlivePeriod: patience})
 	if err != nil {
 		undo()
 		return nil, fmt.Errorf("quic: %w", err)
