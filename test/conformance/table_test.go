@@ -5,6 +5,8 @@ package main
 import (
 	"strings"
 	"testing"
+
+	"shim6/test/lab/cases"
 )
 
 const root = "../.."
@@ -43,6 +45,23 @@ func TestTables(t *testing.T) {
 	}
 	if err := check(tables(t), known); err != nil {
 		t.Error(err)
+	}
+}
+
+// A case of the lab that a row names is one of the lab's. Which checks it makes, only its result tells.
+func TestLabCases(t *testing.T) {
+	for _, table := range tables(t) {
+		for _, r := range table.Rows {
+			for _, s := range r.Lab {
+				name, _, err := parseLab(s)
+				if err == nil {
+					_, err = cases.Find(name)
+				}
+				if err != nil {
+					t.Errorf("%s: row %s: %v", table.Name, r.ID, err)
+				}
+			}
+		}
 	}
 }
 
