@@ -101,7 +101,7 @@ func (l *Loop) adopt() error {
 			l.removeOrphan(k, why)
 			continue
 		}
-		l.held[s.TagLocal] = &held{ulids: s.ULIDs, inKernel: true}
+		l.hold(s.TagLocal, &held{ulids: s.ULIDs, inKernel: true})
 		l.handle(engine.AdoptContext{Snapshot: s})
 	}
 	l.dropUnadopted(list)
@@ -139,7 +139,7 @@ func (l *Loop) dropUnadopted(list []nl.Context) {
 	for _, k := range list {
 		tag := wire.ContextTag(k.TagLocal)
 		if l.held[tag] != nil && !taken[tag] {
-			delete(l.held, tag)
+			l.letGo(tag)
 			l.removeOrphan(k, "the engine refused it")
 		}
 	}

@@ -83,11 +83,9 @@ func (l *Loop) apply(a engine.Action) {
 func (l *Loop) program(a engine.ProgramContext) {
 	h := l.held[a.TagLocal]
 	if h == nil {
-		h = new(held)
-		l.held[a.TagLocal] = h
-		l.sources.stale = true
+		h = &held{ulids: a.ULIDs}
+		l.hold(a.TagLocal, h)
 	}
-	h.ulids = a.ULIDs
 	c := kernelContext(a)
 	var err error
 	if h.inKernel {
@@ -120,9 +118,7 @@ func kernelContext(a engine.ProgramContext) nl.Context {
 }
 
 func (l *Loop) remove(tag wire.ContextTag) {
-	h := l.held[tag]
-	delete(l.held, tag)
-	l.sources.stale = true
+	h := l.letGo(tag)
 	l.changed()
 	if h == nil || !h.inKernel {
 		return

@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"shim6/daemon/engine"
+	"shim6/daemon/wire"
 	"shim6/internal/rtnl"
 )
 
@@ -19,7 +20,10 @@ type sources struct {
 	lost         map[engine.ULIDPair]bool
 	known        bool // what is kept is what there is: a daemon before this one may have left routes
 	adopted      bool // the contexts are
-	stale        bool // a context came or went
+	stale        bool // what is kept may not be right any more, because a context came or went
+	// contexts of each local ULID, and of each pair: looking at all of them for each that comes would make a crowded host slow
+	contexts map[netip.Addr]int
+	pairs    map[engine.ULIDPair]int
 }
 
 // look takes over which addresses there are.
@@ -41,6 +45,38 @@ func (s *sources) look(all, usable []rtnl.Address) {
 	}
 }
 
+// hold notes a context that the engine wants in the kernel.
+func (l *Loop) hold(tag wire.ContextTag, h *held) {
+	s := &l.sources
+	if s.contexts == nil {
+		s.contexts, s.pairs = make(map[netip.Addr]int), make(map[engine.ULIDPair]int)
+	}
+	l.held[tag] = h
+	s.pairs[h.ulids]++
+	if s.contexts[h.ulids.Local]++; s.contexts[h.ulids.Local] == 1 || s.lost[h.ulids] {
+		s.stale = true
+	}
+}
+
+// letGo forgets a context, and returns it where there was one.
+func (l *Loop) letGo(tag wire.ContextTag) *held {
+	h := l.held[tag]
+	if h == nil {
+		return nil
+	}
+	delete(l.held, tag)
+	s := &l.sources
+	if s.pairs[h.ulids]--; s.pairs[h.ulids] <= 0 {
+		delete(s.pairs, h.ulids)
+		s.stale = s.stale || s.lost[h.ulids]
+	}
+	if s.contexts[h.ulids.Local]--; s.contexts[h.ulids.Local] <= 0 {
+		delete(s.contexts, h.ulids.Local)
+		s.stale = true
+	}
+	return h
+}
+
 // keepSources keeps routes for the ULIDs that need one. After a change of links the kernel may have dropped them.
 func (l *Loop) keepSources(linksChanged bool) {
 	s := &l.sources
@@ -52,12 +88,14 @@ func (l *Loop) keepSources(linksChanged bool) {
 		l.lookUpULIDs()
 	}
 	var gone, cutOff []netip.Addr
-	for _, h := range l.held {
-		switch {
-		case !s.assigned[h.ulids.Local]:
-			gone = append(gone, h.ulids.Local)
-		case s.lost[h.ulids]:
-			cutOff = append(cutOff, h.ulids.Local)
+	for ulid := range s.contexts {
+		if !s.assigned[ulid] {
+			gone = append(gone, ulid)
+		}
+	}
+	for ulids := range s.lost {
+		if s.pairs[ulids] > 0 && s.assigned[ulids.Local] {
+			cutOff = append(cutOff, ulids.Local)
 		}
 	}
 	gone, cutOff = sorted(gone), sorted(cutOff)

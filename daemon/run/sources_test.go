@@ -11,6 +11,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"shim6/daemon/engine"
+	"shim6/daemon/wire"
 	"shim6/internal/rtnl"
 )
 
@@ -99,5 +101,29 @@ func TestSourcesLookForALinkWithCarrier(t *testing.T) {
 	l.sources.look([]rtnl.Address{off}, nil)
 	if l.sources.link != 0 || l.sources.assigned[ulidA] {
 		t.Errorf("link %d, assigned %v", l.sources.link, l.sources.assigned)
+	}
+}
+
+// A host with many contexts of one ULID looks at the ULID once, not at each context: what one more costs must not grow.
+func TestSourcesAreCountedByULID(t *testing.T) {
+	_, l := still(t)
+	for tag := range wire.ContextTag(1000) {
+		l.hold(tag+1, &held{ulids: engine.ULIDPair{Local: ulidA, Peer: ulidB}})
+		if want := tag == 0; l.sources.stale != want {
+			t.Fatalf("context %d: sources are to be looked at: %v", tag+1, l.sources.stale)
+		}
+		l.sources.stale = false
+	}
+	if len(l.sources.contexts) != 1 {
+		t.Errorf("%d ULIDs, want 1", len(l.sources.contexts))
+	}
+	for tag := range wire.ContextTag(1000) {
+		l.letGo(tag + 1)
+		if want := tag == 999; l.sources.stale != want {
+			t.Fatalf("context %d went: sources are to be looked at: %v", tag+1, l.sources.stale)
+		}
+	}
+	if l.letGo(1) != nil || len(l.sources.contexts) != 0 || len(l.held) != 0 {
+		t.Errorf("contexts %v are left, of ULIDs %v", l.held, l.sources.contexts)
 	}
 }
