@@ -10,6 +10,7 @@ import (
 	"path"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	"shim6/test/lab/cases"
 	"shim6/test/lab/initramfs"
@@ -65,6 +66,15 @@ func makeImage(to string, s *settings, k *kernel.Kernel, job *report.Job, c case
 	}
 	if c.Managers {
 		if err := addManagers(a); err != nil {
+			return err
+		}
+	}
+	for name, from := range s.files {
+		to := path.Join(report.DataDir, name)
+		if strings.HasPrefix(name, "bin/") {
+			to = "/" + name
+		}
+		if err := a.Copy(to, from); err != nil {
 			return err
 		}
 	}

@@ -62,6 +62,8 @@ func command() *cobra.Command {
 	}
 	run.Flags().BoolVar(&s.brief, "brief", false, "show only what fails and how each case ends")
 	run.Flags().IntVar(&s.jobs, "jobs", 1, "guests at a time")
+	run.Flags().StringToStringVar(&s.params, "set", nil, "parameters of a measurement")
+	run.Flags().StringToStringVar(&s.files, "file", nil, "files for a measurement, `name=path`; a name that begins with bin/ is a program")
 	list := &cobra.Command{
 		Use:   "list",
 		Short: "name the cases",
@@ -100,6 +102,8 @@ type settings struct {
 	seed       uint64
 	flood      int
 	jobs       int
+	params     map[string]string // of measurements
+	files      map[string]string // for the guest, by their names there
 	brief      bool
 }
 

@@ -140,6 +140,7 @@ func tryCase(ctx context.Context, s *settings, series string, c cases.Case, out 
 	defer os.Remove(image)
 	job := &report.Job{
 		Case: c.Name, Series: series, Release: k.Release, TSend: s.tsend, RTT: s.rtt, Flood: s.flood, FastTime: c.FastTime,
+		Params: s.params,
 	}
 	if err := makeImage(image, s, k, job, c); err != nil {
 		return err

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -76,9 +77,18 @@ func All() []Case {
 	}
 }
 
-// Find returns the case of a name, be it one of All or the benchmark.
+// Measurements returns the cases that are no tests: what the figures run, each with parameters of its own.
+func Measurements() []Case {
+	return []Case{
+		i2Load,
+		recoveries,
+		negotiations,
+	}
+}
+
+// Find returns the case of a name, be it one of All, a measurement or the benchmark.
 func Find(name string) (*Case, error) {
-	all := append(All(), BenchKernel)
+	all := append(append(All(), Measurements()...), BenchKernel)
 	i := slices.IndexFunc(all, func(c Case) bool { return c.Name == name })
 	if i < 0 {
 		return nil, fmt.Errorf("there is no case %q", name)
@@ -150,6 +160,28 @@ func (e *Env) SaveJSON(name string, v any) error {
 		return fmt.Errorf("%s: %w", name, err)
 	}
 	return e.Save(name, append(raw, '\n'))
+}
+
+// Param returns a parameter of a measurement.
+func (e *Env) Param(name string) (string, error) {
+	v, ok := e.Params[name]
+	if !ok {
+		return "", fmt.Errorf("parameter %s is missing: lab run --set %s=...", name, name)
+	}
+	return v, nil
+}
+
+// Number returns a parameter that is a positive number.
+func (e *Env) Number(name string) (int, error) {
+	v, err := e.Param(name)
+	if err != nil {
+		return 0, err
+	}
+	n, err := strconv.Atoi(v)
+	if err != nil || n < 1 {
+		return 0, fmt.Errorf("parameter %s is %q, not a positive number", name, v)
+	}
+	return n, nil
 }
 
 func or(a, b string) string {

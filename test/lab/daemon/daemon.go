@@ -37,6 +37,7 @@ type Config struct {
 	SendTimeout time.Duration
 	Heuristic   string
 	Teardown    time.Duration // zero for the default
+	More        string        // lines of YAML
 }
 
 // New prepares a daemon. Its log goes to a file, one JSON object a line.
@@ -56,7 +57,7 @@ func New(n *node.Node, log string, c Config) (*Daemon, error) {
 	if c.Teardown != 0 {
 		yaml += fmt.Sprintf("teardown: %v\n", c.Teardown)
 	}
-	return d, os.WriteFile(d.config, []byte(yaml), 0o644)
+	return d, os.WriteFile(d.config, []byte(yaml+c.More), 0o644)
 }
 
 // SetFailBack changes the configuration of the daemon that is started next.
@@ -89,6 +90,9 @@ func (d *Daemon) Start() error {
 
 // Config returns the path of the daemon's configuration.
 func (d *Daemon) Config() string { return d.config }
+
+// Memory returns the octets of memory that the daemon takes.
+func (d *Daemon) Memory() (int64, error) { return d.process.Memory() }
 
 // Running tells whether the daemon still runs.
 func (d *Daemon) Running() bool { return d.process != nil && d.process.Running() }

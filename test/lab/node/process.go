@@ -7,6 +7,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
+	"strings"
 	"syscall"
 	"time"
 )
@@ -86,6 +88,21 @@ func (p *Process) Stop() error {
 		p.Kill()
 		return fmt.Errorf("%s ignored SIGTERM for 5 s and was killed", p.name)
 	}
+}
+
+// Memory returns the octets of memory that the program takes.
+func (p *Process) Memory() (int64, error) {
+	raw, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.cmd.Process.Pid))
+	if err != nil {
+		return 0, err
+	}
+	for line := range strings.Lines(string(raw)) {
+		if rest, ok := strings.CutPrefix(line, "VmRSS:"); ok {
+			kib, err := strconv.ParseInt(strings.TrimSuffix(strings.TrimSpace(rest), " kB"), 10, 64)
+			return kib << 10, err
+		}
+	}
+	return 0, fmt.Errorf("%s has no VmRSS", p.name)
 }
 
 // Hangup asks the program to read its configuration again.

@@ -16,6 +16,7 @@ const (
 	KeyDir     = "/lab/keys"     // keys of each host, in a folder of its name
 	ManagerDir = "/lab/managers" // root of the system whose network managers cases run
 	VectorDir  = "/lab/vectors"  // right Shim6 messages in hexadecimal digits
+	DataDir    = "/lab/data"     // files that a measurement was given
 	OutDir     = "/lab/out"      // what a case leaves here comes back
 	SharePath  = "/lab/share"
 	ShareTag   = "labshare"
@@ -34,6 +35,7 @@ type Job struct {
 	Flood    int  // destinations that a flood goes to
 	FastTime bool // the clock jumps ahead while the guest is idle
 	Shell    bool
+	Params   map[string]string // of a measurement
 	// A1, A2 and B1 are the hosts' CGAs, for which KeyDir has the keys; the zero addresses when the case runs no daemon.
 	A1, A2, B1 netip.Addr
 	A4, A5     netip.Addr // of host a elsewhere
