@@ -12,7 +12,7 @@ CASE ?=
 JOBS ?= 1
 SERIES := 6.1 6.12
 QUICK ?=
-FIGURES := fig6 fig11
+FIGURES := fig6 fig7 fig9 fig10 fig11
 KERNELS ?= $(SERIES)
 
 # Not part of make test: it changes under our feet, and its modules need a compiler of its own.
@@ -267,16 +267,26 @@ bench: setup
 figures: $(BIN)/figures
 	@$(BIN)/figures run $(if $(QUICK),--quick)
 
+figures fig7 fig9 fig10: labtools programs kmod-6.12
+figures fig9: kmod-6.1
+figures fig7: $(BIN)/negotiators
+figures fig10: $(BIN)/initiators
+
 $(FIGURES): $(BIN)/figures
 	@$(BIN)/figures run $(if $(QUICK),--quick) $@
 
 simulate: $(BIN)/figures
 	@echo 'try: $(BIN)/figures simulate --help'
 
-.PHONY: $(BIN)/figures
+.PHONY: $(BIN)/figures $(BIN)/initiators $(BIN)/negotiators
 $(BIN)/figures: setup
 	@mkdir -p $(BIN)
 	@go build -o $@ ./test/figures
+
+# What they have in the guest.
+$(BIN)/initiators $(BIN)/negotiators: setup
+	@mkdir -p $(BIN)
+	@go build -ldflags='-s -w' -o $@ ./test/figures/$(@F)
 
 # What the module costs, counted in instructions of a guest: a busy machine makes it slower and changes no number. Not a test;
 # it exits with 1 where a goal is missed. How to read it: test/lab/bench/doc.go.

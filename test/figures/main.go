@@ -18,14 +18,17 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"shim6/test/figures/fig10"
 	"shim6/test/figures/fig11"
 	"shim6/test/figures/fig6"
+	"shim6/test/figures/fig7"
+	"shim6/test/figures/fig9"
 	"shim6/test/figures/figure"
 	"shim6/test/figures/page"
 )
 
 // all is every figure, in the order in which they run.
-var all = []figure.Figure{fig6.Figure, fig11.Figure}
+var all = []figure.Figure{fig6.Figure, fig7.Figure, fig9.Figure, fig10.Figure, fig11.Figure}
 
 // errFailed says that a gate failed and that the user has been told.
 var errFailed = errors.New("a gate failed")

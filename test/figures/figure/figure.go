@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 )
 
@@ -67,6 +68,15 @@ type Result struct {
 	Differences []string `json:"differences"` // where it is not what the paper has, and why
 	Gates       []Gate   `json:"gates"`
 	Error       string   `json:"error,omitempty"` // why the figure was not finished
+}
+
+// AddKernels adds the releases of guests' kernels, each once.
+func (r *Result) AddKernels(releases []string) {
+	for _, k := range releases {
+		if !slices.Contains(r.Kernels, k) {
+			r.Kernels = append(r.Kernels, k)
+		}
+	}
 }
 
 // Gate adds a gate.

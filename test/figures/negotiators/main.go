@@ -1,0 +1,233 @@
+// SPDX-License-Identifier: MIT
+
+// Command negotiators runs in a lab guest, once in each of two hosts: shim6d's engine on a raw socket, without the rest of the daemon,
+// so that what is verified and signed, and when, can be chosen. One initiates contexts and takes the time.
+package main
+
+import (
+	"bufio"
+	"crypto/rand"
+	"crypto/rsa"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/netip"
+	"os"
+	"strconv"
+	"time"
+
+	"shim6/daemon/engine"
+	"shim6/daemon/rawsock"
+	"shim6/internal/cga"
+)
+
+const (
+	usage = "usage: negotiators respond CONFIG KEY OWN PEER | initiate CONFIG KEY OWN PEER RUNS OUT"
+	// pause is between two negotiations.
+	pause = 500 * time.Millisecond
+	// patience is how long one may take.
+	patience = 30 * time.Second
+)
+
+// A config is how hosts prove their locators.
+type config struct {
+	Locators []struct {
+		Addr netip.Addr
+		PDS  []byte
+		Key  bool // the key signs for it
+	}
+	Trust bool // verify nothing
+	Late  bool // sign when the signature is needed, and not before
+}
+
+func main() {
+	if err := run(os.Args[1:]); err != nil {
+		fmt.Fprintln(os.Stderr, "negotiators: error:", err)
+		os.Exit(1)
+	}
+}
+
+func run(args []string) error {
+	if len(args) != 5 && len(args) != 7 {
+		return errors.New(usage)
+	}
+	h := new(host)
+	raw, err := os.ReadFile(args[1])
+	if err != nil {
+		return err
+	}
+	if err := json.Unmarshal(raw, &h.config); err != nil {
+		return fmt.Errorf("%s: %w", args[1], err)
+	}
+	if h.key, err = cga.LoadPrivateKey(args[2]); err != nil {
+		return err
+	}
+	if h.ulids.Local, err = netip.ParseAddr(args[3]); err != nil {
+		return err
+	}
+	if h.ulids.Peer, err = netip.ParseAddr(args[4]); err != nil {
+		return err
+	}
+	if h.socket, err = rawsock.Listen(); err != nil {
+		return err
+	}
+	defer h.socket.Close()
+	switch {
+	case args[0] == "respond" && len(args) == 5:
+		return h.respond()
+	case args[0] == "initiate" && len(args) == 7:
+		return h.initiate(args[5], args[6])
+	}
+	return errors.New(usage)
+}
+
+// A host is an engine with what it decides being done at once, in one goroutine.
+type host struct {
+	config config
+	key    *rsa.PrivateKey
+	ulids  engine.ULIDPair
+	socket *rawsock.Conn
+
+	engine *engine.Engine
+	unmade []engine.Sign // signatures that wait until they are needed
+	done   bool          // there is a context
+	sent   bool          // something, since the last message came
+}
+
+// renew begins without contexts. Signatures are there already, unless they are to be late.
+func (h *host) renew() error {
+	var cfg engine.Config
+	rand.Read(cfg.Seed[:])
+	var err error
+	if h.engine, err = engine.New(cfg); err != nil {
+		return err
+	}
+	h.unmade, h.done = nil, false
+	var own []engine.LocalLocator
+	for _, l := range h.config.Locators {
+		o := engine.LocalLocator{Addr: l.Addr, PDS: l.PDS}
+		if l.Key {
+			o.KeyID = "own"
+		}
+		own = append(own, o)
+	}
+	if err := h.handle(engine.LocalLocators{Locators: own}); err != nil {
+		return err
+	}
+	if !h.config.Late {
+		return h.sign()
+	}
+	return nil
+}
+
+// sign makes the signatures that are not there yet.
+func (h *host) sign() error {
+	for len(h.unmade) > 0 {
+		a := h.unmade[0]
+		h.unmade = h.unmade[1:]
+		sig, err := cga.Sign(h.key, a.Data)
+		if err := h.handle(engine.SignDone{ID: a.ID, Signature: sig, Err: err}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (h *host) handle(ev engine.Event) error {
+	for _, a := range h.engine.Handle(time.Now(), ev) {
+		switch a := a.(type) {
+		case engine.SendPacket:
+			h.sent = true
+			if err := h.socket.WriteTo(a.Payload, a.Src, a.Dst); err != nil {
+				return err
+			}
+		case engine.Sign:
+			h.unmade = append(h.unmade, a)
+		case engine.Verify:
+			if err := h.handle(h.verify(a)); err != nil {
+				return err
+			}
+		case engine.ProgramContext:
+			h.done = true
+		case engine.Dropped:
+			return fmt.Errorf("%v from %v was dropped: %v %s", a.Src, a.Dst, a.Reason, a.Detail)
+		}
+	}
+	return nil
+}
+
+func (h *host) verify(a engine.Verify) engine.VerifyDone {
+	if h.config.Trust {
+		return engine.VerifyDone{ID: a.ID, BadLocator: -1}
+	}
+	list := make([]cga.PeerLocator, len(a.List.Locators))
+	for i, l := range a.List.Locators {
+		list[i] = cga.PeerLocator{Addr: l.Addr, Method: uint8(l.Method)}
+	}
+	bad, err := cga.VerifyLocators(a.ULID, a.PDS, list, a.List.Generation, a.Signature)
+	return engine.VerifyDone{ID: a.ID, BadLocator: bad, Err: err}
+}
+
+// receive handles the next message.
+func (h *host) receive(buf []byte) error {
+	n, src, dst, hops, err := h.socket.ReadFrom(buf)
+	if err != nil {
+		return err
+	}
+	h.sent = false
+	if err := h.handle(engine.PacketIn{Src: src, Dst: dst, HopLimit: hops, Payload: append([]byte(nil), buf[:n]...)}); err != nil {
+		return err
+	}
+	if h.sent {
+		return nil
+	}
+	// What came to no message waits for a signature.
+	return h.sign()
+}
+
+func (h *host) respond() error {
+	buf := make([]byte, 2048)
+	for {
+		if err := h.renew(); err != nil {
+			return err
+		}
+		for !h.done {
+			if err := h.receive(buf); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+func (h *host) initiate(runs, out string) error {
+	n, err := strconv.Atoi(runs)
+	if err != nil {
+		return fmt.Errorf("runs: %w", err)
+	}
+	f, err := os.Create(out)
+	if err != nil {
+		return err
+	}
+	w := bufio.NewWriter(f)
+	buf := make([]byte, 2048)
+	for i := range n {
+		time.Sleep(pause)
+		if err := h.renew(); err != nil {
+			return err
+		}
+		if err := h.socket.SetReadDeadline(time.Now().Add(patience)); err != nil {
+			return err
+		}
+		start := time.Now()
+		if err := h.handle(engine.Trigger{ULIDs: h.ulids}); err != nil {
+			return err
+		}
+		for !h.done {
+			if err := h.receive(buf); err != nil {
+				return errors.Join(fmt.Errorf("negotiation %d: %w", i+1, err), w.Flush(), f.Close())
+			}
+		}
+		fmt.Fprintf(w, "%d\n", time.Since(start).Nanoseconds())
+	}
+	return errors.Join(w.Flush(), f.Close())
+}
