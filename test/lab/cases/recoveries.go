@@ -34,9 +34,9 @@ var recoveries = Case{
 const (
 	streamPort     = 5000
 	streamInterval = 10 * time.Millisecond
-	// settle is how long a stream runs between two failures, beside a random part of phase.
-	settle = 1200 * time.Millisecond
-	phase  = 500 * time.Millisecond
+	// runUp is how long a stream runs between two failures, beside a random part of runUpMore.
+	runUp     = 1200 * time.Millisecond
+	runUpMore = 500 * time.Millisecond
 	// unharmed is after how long a failure that did no harm is taken for that.
 	unharmed = 5 * time.Second
 	// flowing is how many arrivals show that the stream goes on.
@@ -155,7 +155,7 @@ func (l *recoveryLab) shim6(part report.RecoveryPart, t traffic.Transport) (err 
 
 // failure breaks a provider under a stream, waits until that goes on, and mends it.
 func (l *recoveryLab) failure(part report.RecoveryPart, run, provider int, s *traffic.Beat) error {
-	time.Sleep(settle + time.Duration(l.rng.Int64N(int64(phase))))
+	time.Sleep(runUp + time.Duration(l.rng.Int64N(int64(runUpMore))))
 	s.Mark()
 	r := report.Recovery{RecoveryPart: part, Run: run, Cut: time.Now()}
 	if err := l.fail(part.Failure, provider, true); err != nil {
