@@ -30,6 +30,8 @@ const (
 	pioA    = "03 04 40 c0 00015180 00003840 00000000 20010db8000a00010000000000000000 "
 	pioB    = "03 04 40 40 ffffffff ffffffff 00000000 20010db8000b00010000000000000000 "
 	rdnss   = "19 03 0000 00000e10 20010db8000000000000000000000053 "
+	dnssl   = "1f 03 0000 00000e10 076578616d706c65036e657400 000000 "
+	pref64  = "26 02 0708 0064ff9b0000000000000000 "
 	unknown = "fd 02 deadbeefdeadbeefdeadbeefdead "
 )
 
@@ -55,6 +57,8 @@ func TestParse(t *testing.T) {
 		// RFC 4861 section 6.1.2: options that are not "specified for use with Router Advertisement messages MUST be ignored and
 		// the packet processed as normal": Target Link-Layer Address and Redirected Header.
 		{"options of other messages", header + "02 01 020000000001" + "04 02 000000000000 6000000000000000" + pioA, Advertisement{Prefixes: []Prefix{wantA}}},
+		// What other programs handle costs nothing: RFC 8106, RFC 8781.
+		{"RDNSS, DNSSL and PREF64", header + rdnss + dnssl + pioA + pref64 + pioB, Advertisement{Prefixes: []Prefix{wantA, wantB}}},
 		{"RDNSS that is too short", header + "19 01 000000000e10 " + pioA, Advertisement{Prefixes: []Prefix{wantA}}},
 		{"reserved bits set", "86 00 0000 40 27 0708 00000000 00000000 " + strings.Replace(pioA, "c0 0001", "ff 0001", 1),
 			Advertisement{Prefixes: []Prefix{wantA}}},
