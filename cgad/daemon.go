@@ -77,7 +77,11 @@ func (p *program) daemon(ctx context.Context) error {
 		},
 	})
 	log.Info("cgad starts", "version", buildinfo.Version())
-	group, ctx := errgroup.WithContext(ctx) // without a status the user is blind, and nobody should wait for a reload
+	// From before the service manager hears that the daemon is ready: a signal that nobody waits for would end it.
+	hangups := make(chan os.Signal, 1)
+	signal.Notify(hangups, syscall.SIGHUP)
+	defer signal.Stop(hangups)
+	group, ctx := errgroup.WithContext(ctx)
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	group.Go(func() error { return d.Serve(ctx, control) })
@@ -85,7 +89,7 @@ func (p *program) daemon(ctx context.Context) error {
 		group.Go(func() error { return d.ServeMetrics(ctx, metrics) })
 	}
 	group.Go(func() error {
-		reloadOnHangup(ctx, d)
+		reloadOn(ctx, hangups, d)
 		return nil
 	})
 	group.Go(func() error {
@@ -95,16 +99,13 @@ func (p *program) daemon(ctx context.Context) error {
 	return group.Wait()
 }
 
-// reloadOnHangup reloads on SIGHUP. What is wrong with the new configuration is logged, and the old one stays.
-func reloadOnHangup(ctx context.Context, d *run.Daemon) {
-	hangups := make(chan os.Signal, 1)
-	signal.Notify(hangups, syscall.SIGHUP)
-	defer signal.Stop(hangups)
+// reloadOn reloads on a signal. What is wrong with the new configuration is logged, and the old one stays.
+func reloadOn(ctx context.Context, signals <-chan os.Signal, d *run.Daemon) {
 	for {
 		select {
 		case <-ctx.Done():
 			return
-		case <-hangups:
+		case <-signals:
 			_ = d.Reload(ctx) // it logs the error
 		}
 	}
