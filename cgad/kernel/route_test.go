@@ -21,7 +21,12 @@ import (
 
 func sh(t *testing.T, command string) string {
 	t.Helper()
-	out, err := exec.Command("sh", "-ec", command).CombinedOutput()
+	ip, err := exec.LookPath("ip")
+	if err != nil {
+		t.Fatalf("this test needs iproute2: %v", err)
+	}
+	// A busybox shell would take its own, which knows less.
+	out, err := exec.Command("sh", "-ec", fmt.Sprintf("ip() { %s \"$@\"; }\n%s", ip, command)).CombinedOutput()
 	if err != nil {
 		t.Fatalf("%s: %v\n%s", command, err, out)
 	}
