@@ -4,6 +4,7 @@ TSEND ?= 3s
 RTT ?= 20ms
 SEED ?= 1
 FLOOD ?= 100000
+INPUTS ?= 1000000
 SEEDS ?= 100000
 SCRIPT ?=
 FUZZTIME ?= 30s
@@ -17,10 +18,13 @@ KERNELS ?= $(SERIES)
 
 # Not part of make test: it changes under our feet, and its modules need a compiler of its own.
 NEWEST := newest
-ALL := $(SERIES) $(NEWEST)
 
-ifeq ($(filter $(KERNEL),$(SERIES) $(NEWEST)),)
-$(error KERNEL is one of $(SERIES) $(NEWEST), not $(KERNEL))
+# Built from Debian's source with the kernel's own checks: user-mode Linux with all of them, and one with two processors.
+DEBUG := debug-uml debug-smp
+ALL := $(SERIES) $(NEWEST) $(DEBUG)
+
+ifeq ($(filter $(KERNEL),$(ALL)),)
+$(error KERNEL is one of $(ALL), not $(KERNEL))
 endif
 
 BIN := build/bin
@@ -36,7 +40,7 @@ empty :=
 space := $(empty) $(empty)
 comma := ,
 
-LAB := $(BIN)/lab --build build --tsend $(TSEND) --rtt $(RTT) --seed $(SEED) --flood $(FLOOD)
+LAB := $(BIN)/lab --build build --tsend $(TSEND) --rtt $(RTT) --seed $(SEED) --flood $(FLOOD) --inputs $(INPUTS)
 PROGRAMS := $(patsubst %/,%,$(dir $(wildcard daemon/shim6d/main.go daemon/shim6ctl/main.go cgad/main.go cgatool/main.go)))
 
 # Where "make install" puts things; packages set them.
@@ -48,14 +52,17 @@ LDFLAGS := -X shim6/internal/buildinfo.version=$(VERSION)
 BUILT := $(BIN)/shim6d $(BIN)/cgad $(BIN)/shim6ctl $(BIN)/cgatool
 
 .DEFAULT_GOAL := help
-.PHONY: bench bench-kernel conformance figures $(FIGURES) simulate help all build programs labtools setup $(ALL:%=setup-%) kmod $(ALL:%=kmod-%) \
-	demo lab lab-list lab-shell test go-test check go-check kmod-check sim fuzz fuzz-codec fuzz-engine install-headers install \
+.PHONY: bench bench-kernel conformance figures $(FIGURES) simulate help all build programs labtools setup $(ALL:%=setup-%) kmod $(ALL:%=kmod-%) $(DEBUG:%=bugs-%) \
+	demo lab lab-list lab-shell test test-debug go-test check go-check kmod-check sim fuzz fuzz-codec fuzz-engine install-headers install \
 	install-cgatool install-dkms deb cgatool-tarballs rpm clean FORCE
 
 help:
 	@echo 'make demo [KERNEL=6.1|6.12|newest] [TSEND=3s] [RTT=20ms]   a provider fails under a transfer, without shim6 and with it'
 	@echo 'make test            everything: Go tests, module builds, every lab case on both kernels'
 	@echo 'make lab [CASE=name] [KERNEL=6.1|6.12|newest]   one lab case, or all of them'
+	@echo 'make test-debug      the lab on kernels with KASAN, lockdep and kmemleak, with a fuzzer in it; an hour, and half of'
+	@echo '                     one more at first to build the kernels; KERNEL=debug-uml or debug-smp with make lab for one case'
+	@echo 'make lab CASE=fuzz-kernel KERNEL=debug-uml [INPUTS=1000000] [SEED=1]   the fuzzer alone'
 	@echo 'make lab CASE=heuristics FLOOD=1000000   with a flood of this many destinations instead of 100000'
 	@echo 'make lab-list        the lab cases, one line each'
 	@echo 'make lab-shell       a prompt in the network of the lab'
@@ -95,18 +102,31 @@ labtools: setup
 
 kmod: $(SERIES:%=kmod-%)
 
+# Coverage steers the packet fuzzer.
+KMOD_ARGS_debug-uml := ARCH=um KCOV_INSTRUMENT=y
+
 # Debian's headers ask for pahole to make debug information that a module need not have.
 $(ALL:%=kmod-%): kmod-%: setup-%
 	@mkdir -p build/kmod
 	@headers=$(CACHE)/kernel/$*/root/usr/src/linux-headers-$$(cat $(CACHE)/kernel/$*/release); \
 	toolchain=$(CACHE)/kernel/$*/toolchain; \
 	[ ! -d $$toolchain ] || export KMOD_MAKE="$(CURDIR)/test/lab/toolchain-make.sh $$toolchain"; \
-	if ! kmod/build.sh $$headers build/kmod/$* W=1 KCFLAGS=-Werror CONFIG_DEBUG_INFO_BTF_MODULES= >build/kmod/$*.log 2>&1; then \
+	if ! kmod/build.sh $$headers build/kmod/$* W=1 KCFLAGS=-Werror CONFIG_DEBUG_INFO_BTF_MODULES= \
+		$(KMOD_ARGS_$*) >build/kmod/$*.log 2>&1; then \
 		cat build/kmod/$*.log; exit 1; \
 	fi; \
 	if ! heuristics/build-example.sh $$headers build/kmod/$* $$(cat $(CACHE)/kernel/$*/release) build/kmod/$*/example \
-		KCFLAGS=-Werror CONFIG_DEBUG_INFO_BTF_MODULES= >build/kmod/$*.log 2>&1; then \
+		KCFLAGS=-Werror CONFIG_DEBUG_INFO_BTF_MODULES= $(KMOD_ARGS_$*) >build/kmod/$*.log 2>&1; then \
 		cat build/kmod/$*.log; exit 1; \
+	fi
+
+# The module with planted bugs, for the debug kernels.
+$(DEBUG:%=bugs-%): bugs-%: setup-%
+	@mkdir -p build/bugs/$*
+	@cp -p test/lab/bugs/Kbuild test/lab/bugs/lab_bugs.c build/bugs/$*
+	@headers=$(CACHE)/kernel/$*/root/usr/src/linux-headers-$$(cat $(CACHE)/kernel/$*/release); \
+	if ! make -C $$headers M=$(CURDIR)/build/bugs/$* W=1 KCFLAGS=-Werror $(KMOD_ARGS_$*) modules >build/bugs/$*.log 2>&1; then \
+		cat build/bugs/$*.log; exit 1; \
 	fi
 
 # What a heuristic outside this tree is built with: heuristics/README.md.
@@ -193,7 +213,8 @@ demo: labtools programs kmod-$(KERNEL)
 setup-managers:
 	@test/setup.sh managers
 
-lab: labtools programs kmod-$(KERNEL) $(if $(filter beside-% cgad-service,$(or $(CASE),cgad-service)),setup-managers)
+lab: labtools programs kmod-$(KERNEL) $(if $(filter beside-% cgad-service,$(or $(CASE),cgad-service)),setup-managers) \
+		$(if $(filter $(KERNEL),$(DEBUG)),bugs-$(KERNEL))
 	@$(LAB) run --kernel $(KERNEL) --jobs $(JOBS) $(CASE)
 
 lab-list: labtools
@@ -205,6 +226,11 @@ lab-shell: labtools programs kmod-$(KERNEL)
 # Everything that must hold. The lab runs two guests at a time; their clocks do not depend on how busy this machine is.
 test: setup go-test sim kmod labtools programs setup-managers
 	@$(LAB) run --brief --jobs 2 --kernel $(subst $(space),$(comma),$(SERIES))
+
+# The lab once more, on kernels that watch the module's memory, locks and RCU sections, with a fuzzer inside. What the two must
+# notice is tried, too: case planted-bugs.
+test-debug: setup labtools programs $(DEBUG:%=kmod-%) $(DEBUG:%=bugs-%)
+	@$(LAB) run --brief --jobs 2 --kernel $(subst $(space),$(comma),$(DEBUG))
 
 # The packages with goroutines that share data run once more under the race detector.
 go-test: setup
@@ -221,7 +247,8 @@ go-check: setup
 	go run honnef.co/go/tools/cmd/staticcheck@$(STATICCHECK) ./...
 	go test ./internal/layering
 
-# compat.h must test versions; the other two are judgements that checkpatch gets wrong here.
+# compat.h must test versions; the other three are judgements that checkpatch gets wrong here. It does not know how tracepoints
+# are written.
 kmod-check: setup-6.12
 	@command -v sparse >/dev/null || { echo 'sparse is missing: apt-get install sparse'; exit 1; }
 	@mkdir -p build/check
@@ -229,9 +256,11 @@ kmod-check: setup-6.12
 	kmod/build.sh $$headers build/check/kmod W=1 C=2 CHECK=sparse CONFIG_DEBUG_INFO_BTF_MODULES= >build/check/sparse.log 2>&1; \
 	status=$$?; if [ $$status -ne 0 ] || grep -E '(warning|error):' build/check/sparse.log; then cat build/check/sparse.log; exit 1; fi
 	@test/fetch-checkpatch.sh 6.12 $(CACHE)/checkpatch
-	@perl $(CACHE)/checkpatch/checkpatch.pl --no-tree --quiet --max-line-length=120 --show-types \
+	@perl $(CACHE)/checkpatch/checkpatch.pl --no-tree --quiet --strict --max-line-length=120 --show-types \
 		--ignore LINUX_VERSION_CODE,CONSTANT_COMPARISON,MACRO_ARG_UNUSED,JIFFIES_COMPARISON \
-		-f kmod/*.[ch] heuristics/*.c
+		-f $(filter-out kmod/trace.h,$(wildcard kmod/*.[ch])) kmod/uapi/linux/*.h heuristics/*.c test/lab/bugs/*.c
+	@perl $(CACHE)/checkpatch/checkpatch.pl --no-tree --quiet --strict --max-line-length=120 --show-types \
+		--ignore OPEN_ENDED_LINE,PARENTHESIS_ALIGNMENT -f kmod/trace.h
 
 # Random scripts against the protocol engine, from seed SEED on; one that fails is shortened and printed. SCRIPT=file runs such a
 # script again and shows what happens.

@@ -32,6 +32,14 @@ for p in gcc:gcc qemu-system-x86_64:qemu-system-x86 iperf3:iperf3 ip:iproute2 bu
 	qemu-aarch64-static:qemu-user-static radvd:radvd nft:nftables wg:wireguard-tools; do
 	command -v "${p%%:*}" >/dev/null || missing="$missing ${p#*:}"
 done
+case " $* " in
+*' debug-'*)
+	for p in flex:flex bison:bison bc:bc patch:patch xz:xz-utils; do
+		command -v "${p%%:*}" >/dev/null || missing="$missing ${p#*:}"
+	done
+	[ -e /usr/include/gelf.h ] || missing="$missing libelf-dev"
+	;;
+esac
 # Headers for the race detector, and what the kernel's own build tools are linked against.
 [ -e /usr/include/stdlib.h ] || missing="$missing libc6-dev"
 [ -e /usr/lib/x86_64-linux-gnu/libelf.so.1 ] || missing="$missing libelf1"
@@ -67,8 +75,10 @@ for series; do
 		continue
 	fi
 	out=$cache/kernel/$series
-	[ ! -s "$out/release" ] || continue
-	say "fetching Linux $series into $out"
-	as_root apt-get update -qq
+	case $series in
+	debug-*) ;; # is built again when its options or its source have changed
+	*) [ ! -s "$out/release" ] || continue ;;
+	esac
+	[ -s "$out/release" ] || { say "fetching Linux $series into $out"; as_root apt-get update -qq; }
 	test/lab/fetch-kernel.sh "$series" "$out"
 done

@@ -1,9 +1,12 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
 # fetch-kernel.sh SERIES OUT: download Debian's newest SERIES kernel image and headers and unpack them under OUT.
-# SERIES newest is the newest that Debian offers at all. Nothing is installed on this machine. OUT/release holds the kernel release when everything is in place.
+# SERIES newest is the newest that Debian offers at all; debug-uml and debug-smp are built from its source. Nothing is installed on this machine. OUT/release holds the kernel release when everything is in place.
 set -eu
 series=$1 out=$2
+case $series in
+debug-*) exec "$(dirname "$0")/build-kernel.sh" "$series" "$out" ;;
+esac
 [ -s "$out/release" ] && exit 0
 [ "$series" != newest ] || exec "$(dirname "$0")/fetch-newest.sh" "$out"
 die() { echo "fetch-kernel: $*" >&2; exit 1; }

@@ -19,9 +19,10 @@ import (
 )
 
 // kernelModules are the kernel's own modules that the cases need.
-var kernelModules = []string{
-	"virtio_pci", "9pnet_virtio", "9p", "veth", "sch_netem", "nf_tables", "xfrm_user",
-}
+var kernelModules = []string{"veth", "sch_netem", "nf_tables", "xfrm_user"}
+
+// shareModules are what the share needs, which user-mode Linux has of its own.
+var shareModules = []string{"virtio_pci", "9pnet_virtio", "9p"}
 
 // A hostProgram is taken from this machine, unmodified. The Debian package is what it is in.
 type hostProgram struct{ name, pkg string }
@@ -83,7 +84,10 @@ func makeImage(to string, s *settings, k *kernel.Kernel, job *report.Job, c case
 		return err
 	}
 	job.Lacks = lacks
-	mods, err := k.Modules(append(slices.Clone(kernelModules), names...))
+	if !k.UserMode() {
+		names = append(names, shareModules...)
+	}
+	mods, err := k.Modules(append(names, kernelModules...))
 	if err != nil {
 		return err
 	}
@@ -98,6 +102,11 @@ func makeImage(to string, s *settings, k *kernel.Kernel, job *report.Job, c case
 	}
 	if err := addUnderTest(a, filepath.Join(s.build, "kmod", k.Series)); err != nil {
 		return err
+	}
+	if k.Debug() {
+		if err := a.Copy(path.Join(report.BugDir, "lab_bugs.ko"), filepath.Join(s.build, "bugs", k.Series, "lab_bugs.ko")); err != nil {
+			return fmt.Errorf("the module with planted bugs is not built, run make kmod-%s: %w", k.Series, err)
+		}
 	}
 	raw, err := json.Marshal(job)
 	if err != nil {

@@ -51,7 +51,8 @@ func command() *cobra.Command {
 	flags.DurationVar(&s.tsend, "tsend", 3*time.Second, "REAP Send Timeout of the daemons")
 	flags.DurationVar(&s.rtt, "rtt", 20*time.Millisecond, "round-trip time between the hosts")
 	flags.IntVar(&s.flood, "flood", 100000, "destinations of the flood in case heuristics")
-	flags.Uint64Var(&s.seed, "seed", 1, "seed of a run by the instruction clock")
+	flags.IntVar(&s.inputs, "inputs", 1000000, "inputs of case fuzz-kernel")
+	flags.Uint64Var(&s.seed, "seed", 1, "seed of a run by the instruction clock, and of case fuzz-kernel")
 
 	run := &cobra.Command{
 		Use:   "run [CASE...]",
@@ -101,6 +102,7 @@ type settings struct {
 	tsend, rtt time.Duration
 	seed       uint64
 	flood      int
+	inputs     int
 	jobs       int
 	params     map[string]string // of measurements
 	files      map[string]string // for the guest, by their names there

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"time"
 
@@ -24,6 +25,9 @@ const (
 	bootTries = 2
 	// memory holds the initramfs, the transferred file twice and the packet captures.
 	memoryMB = 1536
+	// A debug kernel notes of each object who made it and who freed it, and takes this many times as long.
+	memoryDebugMB = 3072
+	debugSlowness = 4
 )
 
 // errBoot says that the guest never came up: nothing was tested.
@@ -41,11 +45,20 @@ func runAll(ctx context.Context, s *settings, names []string) error {
 	var (
 		mu             sync.Mutex
 		passed, failed int
+		leftOut        int
 		wait           sync.WaitGroup
 		free           = make(chan struct{}, max(1, s.jobs))
 	)
 	for _, series := range s.series {
 		for _, c := range picked {
+			if !c.For(series) && len(names) == 0 {
+				continue
+			}
+			if why := c.Without[series]; why != "" && len(names) == 0 {
+				fmt.Printf("== LEFT OUT %s on Linux %s: %s\n", c.Name, series, why)
+				leftOut++
+				continue
+			}
 			free <- struct{}{}
 			if ctx.Err() != nil {
 				break
@@ -66,7 +79,11 @@ func runAll(ctx context.Context, s *settings, names []string) error {
 		}
 	}
 	wait.Wait()
-	fmt.Printf("lab: %d passed, %d failed\n", passed, failed)
+	fmt.Printf("lab: %d passed, %d failed", passed, failed)
+	if leftOut > 0 {
+		fmt.Printf(", %d left out", leftOut)
+	}
+	fmt.Println()
 	if err := ctx.Err(); err != nil {
 		return fmt.Errorf("interrupted: %w", err)
 	}
@@ -121,6 +138,9 @@ func (s *settings) outDir(series, name string) string {
 
 // tryCase boots the guest, again when it does not come up, and collects what it says.
 func tryCase(ctx context.Context, s *settings, series string, c cases.Case, out string, r *report.Result, t *terminal) error {
+	if !c.For(series) {
+		return fmt.Errorf("case %s is for Linux %s, not %s", c.Name, strings.Join(c.Only, " and "), series)
+	}
 	k, err := kernel.Open(series)
 	if err != nil {
 		return err
@@ -138,9 +158,17 @@ func tryCase(ctx context.Context, s *settings, series string, c cases.Case, out 
 	}
 	image := filepath.Join(work, fmt.Sprintf("%s-%s-%d.cpio", c.Name, series, os.Getpid()))
 	defer os.Remove(image)
+	if k.Debug() {
+		c.FastTime, c.CPUs, c.Limit = false, k.CPUs(), debugSlowness*c.Limit
+	}
 	job := &report.Job{
-		Case: c.Name, Series: series, Release: k.Release, TSend: s.tsend, RTT: s.rtt, Flood: s.flood, FastTime: c.FastTime,
-		Params: s.params,
+		Case: c.Name, Series: series, Release: k.Release, Debug: k.Debug(), TSend: s.tsend, RTT: s.rtt, Flood: s.flood,
+		FastTime: c.FastTime, Inputs: s.inputs, Seed: s.seed, Params: s.params,
+	}
+	if k.UserMode() {
+		if job.Share, err = filepath.Abs(out); err != nil {
+			return err
+		}
 	}
 	if err := makeImage(image, s, k, job, c); err != nil {
 		return err
@@ -148,11 +176,22 @@ func tryCase(ctx context.Context, s *settings, series string, c cases.Case, out 
 	for r.Boots < bootTries {
 		r.Boots++
 		if err = boot(ctx, s, k, c, image, out, r, t); !errors.Is(err, errBoot) {
-			return err
+			return errors.Join(err, judgeConsole(filepath.Join(out, "console.log"), c, r, t))
 		}
 		t.say("%v, try %d of %d", err, r.Boots, bootTries)
 	}
 	return err
+}
+
+// judgeConsole looks for complaints in what the kernel wrote to its console: that has also what a flood pushed out of the
+// kernel's log, and the last words of a kernel that died.
+func judgeConsole(path string, c cases.Case, r *report.Result, t *terminal) error {
+	raw, err := os.ReadFile(path)
+	if err != nil {
+		return err
+	}
+	t.check(r, cases.JudgeLog("console", string(raw), c.Planted))
+	return nil
 }
 
 // boot runs the guest once.
@@ -166,9 +205,13 @@ func boot(ctx context.Context, s *settings, k *kernel.Kernel, c cases.Case, imag
 	if err != nil {
 		return err
 	}
+	memory := max(memoryMB, c.MemoryMB)
+	if k.Debug() {
+		memory = max(memoryDebugMB, memory)
+	}
 	guest, err := vm.Start(ctx, vm.Options{
-		Image: k.Image(), Initramfs: image, Share: share, MemoryMB: max(memoryMB, c.MemoryMB), CPUs: c.CPUs,
-		FastTime: c.FastTime, Seed: s.seed, Console: console,
+		Image: k.Image(), UserMode: k.UserMode(), Debug: k.Debug(), Initramfs: image, Share: share, MemoryMB: memory,
+		CPUs: c.CPUs, FastTime: c.FastTime, Seed: s.seed, Console: console,
 	})
 	if err != nil {
 		return err

@@ -37,11 +37,15 @@ func runShell(ctx context.Context, s *settings) error {
 	image := filepath.Join(work, fmt.Sprintf("shell-%d.cpio", os.Getpid()))
 	defer os.Remove(image)
 	job := &report.Job{Series: k.Series, Release: k.Release, TSend: s.tsend, RTT: s.rtt, Shell: true}
+	if k.UserMode() {
+		job.Share = out
+	}
 	if err := makeImage(image, s, k, job, cases.Case{Daemons: true, Programs: []string{"nft", "wg"}}); err != nil {
 		return err
 	}
 	guest, err := vm.Start(ctx, vm.Options{
-		Image: k.Image(), Initramfs: image, Share: out, MemoryMB: memoryMB, Interactive: true,
+		Image: k.Image(), UserMode: k.UserMode(), Debug: k.Debug(), Initramfs: image, Share: out, MemoryMB: memoryMB,
+		CPUs: k.CPUs(), Interactive: true,
 	})
 	if err != nil {
 		return err

@@ -51,11 +51,17 @@ func work(port *port) (err error) {
 	if err := loadModules(job.Modules); err != nil {
 		return err
 	}
+	if job.Share != "" {
+		// Cases may use it, and what the kernel leaks in this is not theirs.
+		if err := mountShare(job); err != nil {
+			return err
+		}
+	}
 	defer func() {
 		if p := recover(); p != nil {
 			err = fmt.Errorf("panic: %v\n%s", p, debug.Stack())
 		}
-		if saveErr := deliver(); err == nil {
+		if saveErr := deliver(job); err == nil {
 			err = saveErr
 		}
 	}()

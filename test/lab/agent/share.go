@@ -14,17 +14,31 @@ import (
 	"shim6/test/lab/report"
 )
 
-// deliver copies what the case left to the share. The share is touched only now: a transfer to this machine takes a time
-// that no seed fixes.
-func deliver() error {
+// mountShare mounts the runner's folder.
+func mountShare(job *report.Job) error {
 	if err := os.MkdirAll(report.SharePath, 0o755); err != nil {
 		return err
 	}
-	err := unix.Mount(report.ShareTag, report.SharePath, "9p", 0, "trans=virtio,version=9p2000.L,msize=262144")
+	kind, data := "9p", "trans=virtio,version=9p2000.L,msize=262144"
+	if job.Share != "" {
+		kind, data = "hostfs", job.Share
+	}
+	err := unix.Mount(report.ShareTag, report.SharePath, kind, 0, data)
 	if err != nil {
 		return fmt.Errorf("mount the share: %w", err)
 	}
-	err = filepath.WalkDir(report.OutDir, func(path string, d fs.DirEntry, err error) error {
+	return nil
+}
+
+// deliver copies what the case left to the share. A device is touched only now: a transfer to this machine takes a time that no
+// seed fixes.
+func deliver(job *report.Job) error {
+	if job.Share == "" {
+		if err := mountShare(job); err != nil {
+			return err
+		}
+	}
+	err := filepath.WalkDir(report.OutDir, func(path string, d fs.DirEntry, err error) error {
 		if err != nil {
 			return err
 		}

@@ -22,6 +22,7 @@ func mountSystem() error {
 		{"devtmpfs", "/dev", unix.MS_NOSUID, "mode=0755"},
 		{"proc", "/proc", 0, ""},
 		{"sysfs", "/sys", 0, ""},
+		{"debugfs", "/sys/kernel/debug", 0, ""},
 		{"tmpfs", "/tmp", 0, "mode=1777"},
 		{"tmpfs", "/run", 0, "mode=0755"},
 		{"tmpfs", report.OutDir, 0, "mode=0755"},

@@ -5,7 +5,9 @@ package cases
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -14,6 +16,7 @@ import (
 	"time"
 
 	"shim6/test/lab/kernel"
+	"shim6/test/lab/kmemleak"
 	"shim6/test/lab/kmsg"
 	"shim6/test/lab/report"
 )
@@ -32,7 +35,13 @@ type Case struct {
 	Managers bool          // the case runs network managers of the distribution
 	CPUs     int           // 1 unless the case is about what happens at the same time
 	Limit    time.Duration // of this machine's time, boot excluded
-	Run      func(*Env) error
+	// Only are the kernels that the case is for, none for all.
+	Only []string
+	// Without are kernels on which the case is not run with all others, and why not.
+	Without map[string]string
+	// Planted are the complaints of the kernel that the case is about: there must be one that contains each.
+	Planted []string
+	Run     func(*Env) error
 }
 
 // All returns every case, in the order in which they run.
@@ -74,7 +83,16 @@ func All() []Case {
 		renumbering,
 		explain,
 		steering,
+		plantedBugs,
+		noMemory,
+		fuzzKernel,
+		races,
 	}
+}
+
+// For tells whether the case is for a kernel.
+func (c *Case) For(series string) bool {
+	return len(c.Only) == 0 || slices.Contains(c.Only, series)
 }
 
 // Measurements returns the cases that are no tests: what the figures run, each with parameters of its own.
@@ -99,20 +117,88 @@ func Find(name string) (*Case, error) {
 // Execute runs the case and then judges the kernel's log.
 func (c *Case) Execute(job *report.Job, send func(report.Line)) error {
 	e := &Env{Job: job, send: send}
-	err := c.Run(e)
+	leaks, err := kmemleak.Start()
+	if err != nil {
+		return err
+	}
+	err = c.Run(e)
 	for _, f := range slices.Backward(e.cleanup) {
 		f()
 	}
-	log, logErr := kmsg.Read()
-	if logErr != nil {
-		return logErr
+	return errors.Join(err, c.judge(e, leaks))
+}
+
+// judge looks for what only the kernel has noticed.
+func (c *Case) judge(e *Env, leaks *kmemleak.Detector) error {
+	leaked, err := leaks.Find()
+	if err != nil {
+		return err
 	}
-	if saveErr := e.Save("dmesg.txt", []byte(log)); saveErr != nil {
-		return saveErr
+	if leaks != nil && len(c.Planted) == 0 {
+		e.Check("no memory is leaked", leaked == "", "%s", or(strings.TrimSpace(leaked), "none"))
 	}
+	if err := e.Save("kmemleak.txt", []byte(leaked)); err != nil {
+		return err
+	}
+	if len(c.Planted) == 0 {
+		on, err := lockdepOn()
+		if err != nil {
+			return err
+		}
+		if on != nil {
+			e.Check("the kernel watched its locks to the end", *on, "%v", *on)
+		}
+	}
+	log, err := kmsg.Read()
+	if err != nil {
+		return err
+	}
+	if err := e.Save("dmesg.txt", []byte(log)); err != nil {
+		return err
+	}
+	check := JudgeLog("kernel log", log, c.Planted)
+	e.send(report.Line{Kind: report.Judge, Check: &check})
+	return nil
+}
+
+// JudgeLog says whether a log of the kernel is free of complaints or, when bugs were planted, whether it complains of each.
+func JudgeLog(name, log string, planted []string) report.Check {
 	complaints := kmsg.Complaints(log)
-	e.Check("kernel log has no WARN, BUG or oops", len(complaints) == 0, "%s", or(strings.Join(complaints, " | "), "clean"))
-	return err
+	if len(planted) == 0 {
+		return report.Check{
+			Name: name + " has no WARN, BUG or oops", OK: len(complaints) == 0,
+			Detail: or(strings.Join(complaints, " | "), "clean"),
+		}
+	}
+	var missed []string
+	for _, p := range planted {
+		if !slices.ContainsFunc(complaints, func(c string) bool { return strings.Contains(c, p) }) {
+			missed = append(missed, p)
+		}
+	}
+	return report.Check{
+		Name: name + " tells of every planted bug", OK: len(missed) == 0,
+		Detail: fmt.Sprintf("%d planted, missed: %s", len(planted), or(strings.Join(missed, "; "), "none")),
+	}
+}
+
+// lockdepOn tells whether the kernel still checks the order of locks, which it ceases to do with its first complaint. It is nil
+// for a kernel that never does.
+func lockdepOn() (*bool, error) {
+	raw, err := os.ReadFile("/proc/lockdep_stats")
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	for line := range strings.Lines(string(raw)) {
+		if key, value, ok := strings.Cut(line, ":"); ok && strings.TrimSpace(key) == "debug_locks" {
+			on := strings.TrimSpace(value) == "1"
+			return &on, nil
+		}
+	}
+	return nil, errors.New("no debug_locks in /proc/lockdep_stats")
 }
 
 // An Env is what a case works with.

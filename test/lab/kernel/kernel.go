@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 
-// Package kernel finds an unpacked Debian kernel and the modules that a guest needs from it.
+// Package kernel finds an unpacked Debian kernel, or a debug kernel built from Debian's source, and the modules that a guest
+// needs from it.
 package kernel
 
 import (
@@ -12,9 +13,15 @@ import (
 	"strings"
 )
 
-// A Kernel is a Debian kernel image and its modules, unpacked by fetch-kernel.sh.
+// The debug kernels' series.
+const (
+	DebugUML = "debug-uml" // user-mode Linux with every check
+	DebugSMP = "debug-smp" // two processors, and the checks that do not cost too much there
+)
+
+// A Kernel is a kernel image and its modules, laid out by fetch-kernel.sh.
 type Kernel struct {
-	Series  string // "6.1" or "6.12"
+	Series  string // "6.1", "6.12", "newest", or a debug kernel's
 	Release string // "6.12.117+deb12-amd64"
 	Dir     string // where fetch-kernel.sh put it
 }
@@ -87,6 +94,20 @@ func (k *Kernel) options() (map[string]bool, error) {
 		err = eachLine(filepath.Join(k.moduleDir(), "config"), line)
 	}
 	return set, err
+}
+
+// UserMode tells whether the image is a program, user-mode Linux.
+func (k *Kernel) UserMode() bool { return k.Series == DebugUML }
+
+// Debug tells whether the kernel is a debug kernel.
+func (k *Kernel) Debug() bool { return k.Series == DebugUML || k.Series == DebugSMP }
+
+// CPUs is how many processors the kernel is for, 1 when it is for any number.
+func (k *Kernel) CPUs() int {
+	if k.Series == DebugSMP {
+		return 2
+	}
+	return 1
 }
 
 func (k *Kernel) moduleDir() string {

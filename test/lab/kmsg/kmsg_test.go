@@ -16,12 +16,21 @@ func TestComplaints(t *testing.T) {
 [    2.100000] BUG: kernel NULL pointer dereference, address: 0000000000000008
 [    2.200000] refcount_t: underflow; use-after-free.
 [   30.000000] unregister_netdevice: waiting for lo to become free. Usage count = 2
+[   31.000000] kmemleak: Kernel memory leak detector initialized (mem pool available: 63000)
+[   32.000000] WARNING: possible circular locking dependency detected
+[   33.000000] WARNING: suspicious RCU usage
+[   34.000000] BUG: KASAN: slab-use-after-free in use_after_free+0x5e/0x70 [lab_bugs]
+[   35.000000] kmemleak: 8 new suspected memory leaks (see /sys/kernel/debug/kmemleak)
 `
 	want := []string{
 		"[    2.000000] WARNING: CPU: 0 PID: 1 at net/core/dev.c:1 x+0x1/0x2 [shim6]",
 		"[    2.100000] BUG: kernel NULL pointer dereference, address: 0000000000000008",
 		"[    2.200000] refcount_t: underflow; use-after-free.",
 		"[   30.000000] unregister_netdevice: waiting for lo to become free. Usage count = 2",
+		"[   32.000000] WARNING: possible circular locking dependency detected",
+		"[   33.000000] WARNING: suspicious RCU usage",
+		"[   34.000000] BUG: KASAN: slab-use-after-free in use_after_free+0x5e/0x70 [lab_bugs]",
+		"[   35.000000] kmemleak: 8 new suspected memory leaks (see /sys/kernel/debug/kmemleak)",
 	}
 	if diff := cmp.Diff(want, Complaints(log)); diff != "" {
 		t.Errorf("complaints (-want +got):\n%s", diff)

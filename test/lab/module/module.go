@@ -13,13 +13,16 @@ import (
 )
 
 // Load loads the module in a file. A module that is there already is fine.
-func Load(path string) error {
+func Load(path string) error { return LoadWith(path, "") }
+
+// LoadWith loads the module in a file with parameters, such as "a=1 b=2".
+func LoadWith(path, params string) error {
 	f, err := os.Open(path)
 	if err != nil {
 		return err
 	}
 	defer f.Close()
-	if err := unix.FinitModule(int(f.Fd()), "", 0); err != nil && !errors.Is(err, unix.EEXIST) {
+	if err := unix.FinitModule(int(f.Fd()), params, 0); err != nil && !errors.Is(err, unix.EEXIST) {
 		return fmt.Errorf("load %s: %w", path, err)
 	}
 	return nil

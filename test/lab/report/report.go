@@ -13,6 +13,7 @@ const (
 	JobPath    = "/lab/job.json"
 	ModuleDir  = "/lab/modules"  // modules of the kernel that every case needs, loaded by the agent
 	KmodDir    = "/lab/kmod"     // the modules under test, loaded by the cases
+	BugDir     = "/lab/bugs"     // a module with bugs to be found
 	KeyDir     = "/lab/keys"     // keys of each host, in a folder of its name
 	ManagerDir = "/lab/managers" // root of the system whose network managers cases run
 	VectorDir  = "/lab/vectors"  // right Shim6 messages in hexadecimal digits
@@ -32,10 +33,15 @@ type Job struct {
 	Lacks    []string // options that a module of the case needs and that the kernel was configured without
 	TSend    time.Duration
 	RTT      time.Duration
-	Flood    int  // destinations that a flood goes to
+	Flood    int // destinations that a flood goes to
+	Inputs   int // of a fuzzer
+	Seed     uint64
 	FastTime bool // the clock jumps ahead while the guest is idle
-	Shell    bool
-	Params   map[string]string // of a measurement
+	Debug    bool // a debug kernel: slow, and complaining
+	// Share is the runner's folder for the files, which user-mode Linux sees; empty when the guest has it as a device.
+	Share  string
+	Shell  bool
+	Params map[string]string // of a measurement
 	// A1, A2 and B1 are the hosts' CGAs, for which KeyDir has the keys; the zero addresses when the case runs no daemon.
 	A1, A2, B1 netip.Addr
 	A4, A5     netip.Addr // of host a elsewhere

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 
-// Package vm starts a guest in QEMU without hardware help.
+// Package vm starts a guest: in QEMU without hardware help, or a kernel that is a program itself.
 package vm
 
 import (
@@ -10,19 +10,19 @@ import (
 	"io"
 	"os"
 	"os/exec"
-	"strconv"
 	"syscall"
 	"time"
-
-	"shim6/test/lab/report"
 )
 
 // Options say how a guest runs.
 type Options struct {
 	Image, Initramfs string
-	Share            string // folder of this machine that the guest can mount
-	MemoryMB         int
-	CPUs             int // 0 is 1
+	// UserMode says that the image is user-mode Linux. It has one processor and no instruction clock.
+	UserMode bool
+	Debug    bool   // the console shows all that the kernel says, and a stalled guest is given more time
+	Share    string // folder of this machine that the guest can mount
+	MemoryMB int
+	CPUs     int // 0 is 1
 	// FastTime counts instructions for a clock (one each nanosecond) and skips idle time, on one processor. Equal seeds then
 	// give equal runs, whatever else this machine does.
 	FastTime bool
@@ -47,7 +47,10 @@ func Start(ctx context.Context, o Options) (*VM, error) {
 		return nil, err
 	}
 	defer portWrite.Close()
-	cmd := exec.CommandContext(ctx, "qemu-system-x86_64", arguments(o)...)
+	cmd := exec.CommandContext(ctx, "qemu-system-x86_64", qemuArguments(o)...)
+	if o.UserMode {
+		cmd = exec.CommandContext(ctx, o.Image, umlArguments(o)...)
+	}
 	cmd.ExtraFiles = []*os.File{portWrite} // descriptor 3
 	cmd.WaitDelay = 5 * time.Second
 	// A guest must not outlive a runner that was killed.
@@ -61,7 +64,7 @@ func Start(ctx context.Context, o Options) (*VM, error) {
 	}
 	if err := cmd.Start(); err != nil {
 		portRead.Close()
-		return nil, fmt.Errorf("start qemu-system-x86_64: %w", err)
+		return nil, fmt.Errorf("start the guest: %w", err)
 	}
 	v := &VM{cmd: cmd, lines: make(chan []byte, 64), ended: make(chan struct{})}
 	go v.read(portRead)
@@ -92,32 +95,4 @@ func (v *VM) Kill() { _ = v.cmd.Process.Kill() }
 func (v *VM) Wait() error {
 	<-v.ended
 	return v.err
-}
-
-func arguments(o Options) []string {
-	// A panic ends QEMU: the kernel reboots at once and -no-reboot turns that into an exit.
-	command := "panic=-1 oops=panic nokaslr random.trust_bootloader=on console=ttyS0 "
-	console := "stdio"
-	if o.Interactive {
-		command += "loglevel=3"
-		console = "mon:stdio"
-	} else {
-		command += "loglevel=5"
-	}
-	args := []string{
-		"-machine", "pc", "-cpu", "Nehalem", "-smp", strconv.Itoa(max(1, o.CPUs)), "-m", strconv.Itoa(o.MemoryMB),
-		"-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
-		"-kernel", o.Image, "-initrd", o.Initramfs, "-append", command,
-		"-serial", console,
-		"-chardev", "file,id=port,path=/dev/fd/3", "-serial", "chardev:port",
-		"-fsdev", "local,id=share,path=" + o.Share + ",security_model=none",
-		"-device", "virtio-9p-pci,fsdev=share,mount_tag=" + report.ShareTag,
-	}
-	if o.FastTime {
-		args = append(args, "-accel", "tcg,thread=single", "-icount", "shift=0,sleep=off",
-			"-seed", strconv.FormatUint(o.Seed, 10), "-rtc", "base=2026-01-01T00:00:00,clock=vm")
-	} else {
-		args = append(args, "-accel", "tcg", "-rtc", "base=utc")
-	}
-	return args
 }

@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: MIT
+
+package vm
+
+import (
+	"strconv"
+
+	"shim6/test/lab/report"
+)
+
+func qemuArguments(o Options) []string {
+	// A panic ends QEMU: the kernel reboots at once and -no-reboot turns that into an exit.
+	command := "panic=-1 oops=panic nokaslr random.trust_bootloader=on console=ttyS0 " + logLevel(o)
+	console := "stdio"
+	if o.Interactive {
+		console = "mon:stdio"
+	}
+	args := []string{
+		"-machine", "pc", "-cpu", "Nehalem", "-smp", strconv.Itoa(max(1, o.CPUs)), "-m", strconv.Itoa(o.MemoryMB),
+		"-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
+		"-kernel", o.Image, "-initrd", o.Initramfs, "-append", command,
+		"-serial", console,
+		"-chardev", "file,id=port,path=/dev/fd/3", "-serial", "chardev:port",
+		"-fsdev", "local,id=share,path=" + o.Share + ",security_model=none",
+		"-device", "virtio-9p-pci,fsdev=share,mount_tag=" + report.ShareTag,
+	}
+	if o.FastTime {
+		args = append(args, "-accel", "tcg,thread=single", "-icount", "shift=0,sleep=off",
+			"-seed", strconv.FormatUint(o.Seed, 10), "-rtc", "base=2026-01-01T00:00:00,clock=vm")
+	} else {
+		args = append(args, "-accel", "tcg", "-rtc", "base=utc")
+	}
+	return args
+}
+
+// logLevel says what the kernel shows on its console: complaints, and everything when it is debugged.
+func logLevel(o Options) string {
+	switch {
+	case o.Interactive:
+		return "loglevel=3"
+	case o.Debug:
+		return "loglevel=8 kasan_multi_shot"
+	default:
+		return "loglevel=5"
+	}
+}
