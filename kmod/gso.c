@@ -52,8 +52,12 @@ struct shim6_gso_rules *shim6_gso_rules_new(const struct nlattr *list, struct ne
 		if (err)
 			goto err;
 		err = -EINVAL;
-		if (!tb[SHIM6_DEV_A_NAME] || !tb[SHIM6_DEV_A_GSO_MODE] || !nla_len(tb[SHIM6_DEV_A_NAME])) {
+		if (!tb[SHIM6_DEV_A_NAME] || !tb[SHIM6_DEV_A_GSO_MODE]) {
 			NL_SET_ERR_MSG_ATTR(extack, attr, "DEVICE needs NAME and GSO_MODE");
+			goto err;
+		}
+		if (!dev_valid_name(nla_data(tb[SHIM6_DEV_A_NAME]))) {
+			NL_SET_ERR_MSG_ATTR(extack, tb[SHIM6_DEV_A_NAME], "NAME is not that of a device");
 			goto err;
 		}
 		nla_strscpy(rule->name, tb[SHIM6_DEV_A_NAME], sizeof(rule->name));

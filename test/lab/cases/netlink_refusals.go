@@ -107,6 +107,7 @@ func wrongValue() []request {
 		configure("33 devices", genl.Nest(genl.GSODevices, repeat(33, gsoDevice("p1", genl.GSOWhole))...)),
 		configure("device of GSO mode 3", genl.Nest(genl.GSODevices, gsoDevice("p1", 3))),
 		configure("device without a name", genl.Nest(genl.GSODevices, gsoDevice("", genl.GSOWhole))),
+		configure("device of a name that none can have", genl.Nest(genl.GSODevices, gsoDevice("p/1", genl.GSOWhole))),
 		configure("device without a mode", genl.Nest(genl.GSODevices, genl.Nest(genl.Device, genl.String(genl.DevName, "p1")))),
 		configure("device name of 16 octets", genl.Nest(genl.GSODevices, gsoDevice("0123456789abcdef", genl.GSOWhole))),
 		configure("empty heuristic", genl.String(genl.Heuristic, "")),
