@@ -6,8 +6,10 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/signal"
 	"path/filepath"
@@ -63,7 +65,14 @@ func command() *cobra.Command {
 	run.Flags().StringVar(&s.out, "out", filepath.Join("test", "out"), "folder for the results")
 	run.Flags().StringVar(&s.build, "build", "build", "folder with the programs and modules that make built")
 	run.Flags().BoolVar(&s.quick, "quick", false, "take fewer samples, so that all figures take less than ten minutes")
-	root.AddCommand(run, simulateCommand())
+	report := &cobra.Command{
+		Use:   "report",
+		Short: "write report.html of the results that there are",
+		Args:  cobra.NoArgs,
+		RunE:  func(*cobra.Command, []string) error { return reportOn(s) },
+	}
+	report.Flags().StringVar(&s.out, "out", filepath.Join("test", "out"), "folder with the results")
+	root.AddCommand(run, report, simulateCommand())
 	return root
 }
 
@@ -118,6 +127,30 @@ func runAll(ctx context.Context, s *settings, names []string) error {
 		return errFailed
 	}
 	return nil
+}
+
+// reportOn writes the report of what earlier runs left.
+func reportOn(s *settings) error {
+	var results []*figure.Result
+	for _, f := range all {
+		path := filepath.Join(s.out, f.Name, "result.json")
+		raw, err := os.ReadFile(path)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		r := new(figure.Result)
+		if err := json.Unmarshal(raw, r); err != nil {
+			return fmt.Errorf("%s: %w", path, err)
+		}
+		results = append(results, r)
+	}
+	if len(results) == 0 {
+		return fmt.Errorf("there are no results in %s", s.out)
+	}
+	return page.Write(filepath.Join(s.out, "report.html"), s.out, results)
 }
 
 func runOne(ctx context.Context, s *settings, f figure.Figure) (*figure.Result, error) {

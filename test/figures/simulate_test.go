@@ -131,3 +131,28 @@ func TestUnknownFigureIsRefused(t *testing.T) {
 		t.Errorf("error %v", err)
 	}
 }
+
+func TestReportOfEarlierResults(t *testing.T) {
+	out := t.TempDir()
+	report := func() error {
+		c := command()
+		c.SetArgs([]string{"report", "--out", out})
+		return c.Execute()
+	}
+	if err := report(); err == nil || !strings.Contains(err.Error(), "there are no results") {
+		t.Errorf("error %v", err)
+	}
+	if err := os.MkdirAll(filepath.Join(out, "fig9"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(out, "fig9", "result.json"), []byte(`{"figure":"fig9","title":"Recovery","ok":true}`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := report(); err != nil {
+		t.Fatal(err)
+	}
+	raw, err := os.ReadFile(filepath.Join(out, "report.html"))
+	if err != nil || !bytes.Contains(raw, []byte("fig9: Recovery")) {
+		t.Errorf("%v: %.200s", err, raw)
+	}
+}

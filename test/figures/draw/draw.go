@@ -101,7 +101,8 @@ func Number(v float64) string {
 	if a := math.Abs(v); a >= 1e6 || a > 0 && a < 1e-4 {
 		return strconv.FormatFloat(v, 'g', 4, 64)
 	}
-	return strconv.FormatFloat(math.Round(v*1e6)/1e6, 'f', -1, 64)
+	// Adding zero makes zero of what is written as minus zero.
+	return strconv.FormatFloat(math.Round(v*1e6)/1e6+0, 'f', -1, 64)
 }
 
 // round puts ticks of a linear axis at multiples of 1, 2 or 5 times a power of ten.

@@ -9,10 +9,12 @@ import (
 	"crypto/rsa"
 	"encoding/json"
 	"fmt"
+	"math"
 	"net/netip"
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 
 	"gonum.org/v1/plot"
 
@@ -81,6 +83,7 @@ type row struct {
 	addresses int
 	cached    bool
 	ms        []float64
+	refused   string // why there are none
 }
 
 func (r *row) name() string {
@@ -116,12 +119,12 @@ func run(e *figure.Env, r *figure.Result) error {
 		return err
 	}
 	for i, x := range rows {
-		if x.ms, err = read(filepath.Join(dir, plan[i].Name+".csv"), plan[i].Runs); err != nil {
+		if x.ms, x.refused, err = read(filepath.Join(dir, plan[i].Name+".csv"), plan[i].Runs); err != nil {
 			return err
 		}
 	}
 	judge(r, rows)
-	notes(r)
+	notes(r, rows)
 	if err := save(e, rows); err != nil {
 		return err
 	}
@@ -220,26 +223,28 @@ func makeHost(ctx context.Context, x *row, key *rsa.PrivateKey, side byte) (*hos
 	return h, nil
 }
 
-// read reads lines of nanoseconds.
-func read(path string, runs int) ([]float64, error) {
+// read reads lines of nanoseconds, or one that tells why there are none.
+func read(path string, runs int) (ms []float64, refused string, err error) {
 	f, err := os.Open(path)
 	if err != nil {
-		return nil, err
+		return nil, "", err
 	}
 	defer f.Close()
-	var ms []float64
 	in := bufio.NewScanner(f)
 	for in.Scan() {
+		if why, ok := strings.CutPrefix(in.Text(), "refused: "); ok && len(ms) == 0 {
+			return nil, why, nil
+		}
 		ns, err := strconv.ParseInt(in.Text(), 10, 64)
 		if err != nil {
-			return nil, fmt.Errorf("%s: line %d: %w", path, len(ms)+1, err)
+			return nil, "", fmt.Errorf("%s: line %d: %w", path, len(ms)+1, err)
 		}
 		ms = append(ms, float64(ns)/1e6)
 	}
 	if in.Err() == nil && len(ms) != runs {
-		return nil, fmt.Errorf("%s has %d negotiations, want %d", path, len(ms), runs)
+		return nil, "", fmt.Errorf("%s has %d negotiations, want %d", path, len(ms), runs)
 	}
-	return ms, in.Err()
+	return ms, "", in.Err()
 }
 
 func find(rows []*row, name string, addresses int, cached bool) *row {
@@ -262,21 +267,30 @@ func judge(r *figure.Result, rows []*row) {
 	for _, cached := range []bool{true, false} {
 		name := map[bool]string{true: "signatures made ahead", false: "signatures made when needed"}[cached]
 		for _, n := range addresses {
-			rising, list := true, ""
-			for i, bits := range keys {
-				m := median(fmt.Sprintf("CGA %d", bits), n, cached)
+			rising, list, before, possible := true, "", 0.0, 0
+			for _, bits := range keys {
+				x := find(rows, fmt.Sprintf("CGA %d", bits), n, cached)
+				if x.refused != "" {
+					list += fmt.Sprintf(" %d is refused", bits)
+					continue
+				}
+				m := sample.Median(x.ms)
 				list += fmt.Sprintf(" %d→%.2f", bits, m)
-				rising = rising && (i == 0 || m > median(fmt.Sprintf("CGA %d", keys[i-1]), n, cached))
+				rising = rising && m > before
+				before = m
+				possible++
 			}
-			r.Gate(fmt.Sprintf("RSA length, %d addresses, %s", n, name), "The time rises with the length of the key.", rising, "bits→ms:%s", list)
+			r.Gate(fmt.Sprintf("RSA length, %d addresses, %s", n, name), "The time rises with the length of the key.", rising && possible > 2,
+				"bits→ms:%s", list)
 		}
 	}
 	spread, at := 0.0, ""
 	for _, x := range rows {
-		if x.addresses != addresses[0] || !x.method.key {
+		most := find(rows, x.method.name, addresses[len(addresses)-1], x.cached)
+		if x.addresses != addresses[0] || !x.method.key || x.refused != "" || most.refused != "" {
 			continue
 		}
-		if s := median(x.method.name, addresses[len(addresses)-1], x.cached)/sample.Median(x.ms) - 1; s > spread {
+		if s := sample.Median(most.ms)/sample.Median(x.ms) - 1; s > spread {
 			spread, at = s, x.method.name
 		}
 	}
@@ -284,7 +298,17 @@ func judge(r *figure.Result, rows []*row) {
 		"%d addresses take up to %.1f%% more than %d (%s); allowed are %.0f%%", addresses[len(addresses)-1], 100*spread, addresses[0], at, 100*spreadLimit)
 }
 
-func notes(r *figure.Result) {
+func notes(r *figure.Result, rows []*row) {
+	refused := make(map[string]string)
+	for _, x := range rows {
+		if x.refused != "" {
+			refused[x.method.name] += fmt.Sprintf(" %d", x.addresses)
+			if strings.Count(refused[x.method.name], " ") == 1 {
+				r.Differ("%s cannot be used with %d addresses: the engine keeps control messages within the 1280 octets that every link carries, and "+
+					"says: %s.", x.method.name, x.addresses, x.refused)
+			}
+		}
+	}
 	r.Note("Signatures made when they are needed are what the original did without its cache; made ahead is what the daemon does.")
 	r.Differ("The clock is that of a guest, a nanosecond for each instruction: a processor of 1000 million instructions a second without AES, SHA or " +
 		"wide vectors, about that of the paper's slower host. It does not depend on the load of this machine.")
@@ -312,13 +336,21 @@ func plots(e *figure.Env, rows []*row) error {
 		p.Y.Min, p.Y.Max = 0.1, top
 		var names []string
 		for _, m := range methods() {
-			names = append(names, m.name)
+			name := m.name
+			if find(rows, m.name, addresses[0], true).refused != "" {
+				name += "\n(refused)"
+			}
+			names = append(names, name)
 		}
 		var series []draw.Series
 		for k, n := range addresses {
 			s := draw.Series{Name: fmt.Sprintf("%d addresses", n), Style: []int{0, 5, 2}[k]}
 			for _, m := range methods() {
 				x := find(rows, m.name, n, cached || !m.signs())
+				if x.refused != "" {
+					s.Y, s.Low, s.High = append(s.Y, math.NaN()), append(s.Low, 0), append(s.High, 0)
+					continue
+				}
 				s.Y = append(s.Y, sample.Median(x.ms))
 				s.Low, s.High = append(s.Low, sample.Quantile(x.ms, 0.05)), append(s.High, sample.Quantile(x.ms, 0.95))
 			}
@@ -329,7 +361,9 @@ func plots(e *figure.Env, rows []*row) error {
 	}
 	top := 0.0
 	for _, x := range rows {
-		top = max(top, sample.Quantile(x.ms, 1))
+		if x.refused == "" {
+			top = max(top, sample.Quantile(x.ms, 1))
+		}
 	}
 	late, err := one("signatures made when needed: median, 5th and 95th percentile", false, top*5)
 	if err != nil {

@@ -101,11 +101,17 @@ func TestHosts(t *testing.T) {
 
 func TestRead(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "n.csv")
-	for content, want := range map[string]string{"1000000\n2500000\n": "", "1\n": "has 1 negotiations, want 2", "1\nx\n": "line 2"} {
+	for content, want := range map[string]string{"1000000\n2500000\n": "", "1\n": "has 1 negotiations, want 2", "1\nx\n": "line 2", "refused: too long\n": "refused too long"} {
 		if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		ms, err := read(path, 2)
+		ms, refused, err := read(path, 2)
+		if why, ok := strings.CutPrefix(want, "refused "); ok {
+			if refused != why || err != nil {
+				t.Errorf("%q: refused %q, %v", content, refused, err)
+			}
+			continue
+		}
 		if want == "" && (err != nil || ms[1] != 2.5) || want != "" && (err == nil || !strings.Contains(err.Error(), want)) {
 			t.Errorf("%q: %v, %v", content, ms, err)
 		}

@@ -60,7 +60,18 @@ func paper(all []recovery) (*plot.Plot, error) {
 	}
 	p := draw.New(fmt.Sprintf("TCP, silent failure: median of %d, 5th and 95th percentile", n), "Send Timeout, s", "application recovery time, s")
 	p.X.Min, p.Y.Min, p.Legend.Left = 0, 0, true
-	return p, draw.Add(p,
+	// When a TCP that nobody tells would go on: at its first retransmission behind the Send Timeout.
+	backoff := draw.Series{Name: "TCP's back-off", Style: 7, NoPoints: true, Width: 0.8}
+	longest := curveOf(all, kind(newer, "tcp", "silent", true)).tsend
+	from := 0.0
+	for _, t := range plainTCP {
+		to := math.Min(t, longest[len(longest)-1])
+		backoff.X, backoff.Y = append(backoff.X, from, to), append(backoff.Y, t, t)
+		if from = t; t >= longest[len(longest)-1] {
+			break
+		}
+	}
+	return p, draw.Add(p, backoff,
 		series("without TCP reset, Linux 6.12", 1, curveOf(all, kind(newer, "tcp", "silent", false))),
 		series("without TCP reset, Linux 6.1", 5, curveOf(all, kind(older, "tcp", "silent", false))),
 		series("with TCP reset, Linux 6.12", 0, curveOf(all, kind(newer, "tcp", "silent", true))),

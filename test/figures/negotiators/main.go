@@ -150,11 +150,19 @@ func (h *host) handle(ev engine.Event) error {
 		case engine.ProgramContext:
 			h.done = true
 		case engine.Dropped:
+			if a.Reason == engine.ReasonOwnParameters {
+				return &refusal{a.Detail}
+			}
 			return fmt.Errorf("%v from %v was dropped: %v %s", a.Src, a.Dst, a.Reason, a.Detail)
 		}
 	}
 	return nil
 }
+
+// A refusal is why the engine announces no locators of ours.
+type refusal struct{ why string }
+
+func (r *refusal) Error() string { return r.why }
 
 func (h *host) verify(a engine.Verify) engine.VerifyDone {
 	if h.config.Trust {
@@ -188,7 +196,13 @@ func (h *host) receive(buf []byte) error {
 func (h *host) respond() error {
 	buf := make([]byte, 2048)
 	for {
-		if err := h.renew(); err != nil {
+		err := h.renew()
+		if refused := new(refusal); errors.As(err, &refused) {
+			fmt.Fprintln(os.Stderr, "negotiators: refused:", refused.why)
+			time.Sleep(patience) // the initiator has the same reason, and says so
+			return nil
+		}
+		if err != nil {
 			return err
 		}
 		for !h.done {
@@ -212,7 +226,13 @@ func (h *host) initiate(runs, out string) error {
 	buf := make([]byte, 2048)
 	for i := range n {
 		time.Sleep(pause)
-		if err := h.renew(); err != nil {
+		err := h.renew()
+		if refused := new(refusal); errors.As(err, &refused) {
+			// Nothing is wrong with the measurement: this is what comes out.
+			fmt.Fprintf(w, "refused: %s\n", refused.why)
+			break
+		}
+		if err != nil {
 			return err
 		}
 		if err := h.socket.SetReadDeadline(time.Now().Add(patience)); err != nil {
