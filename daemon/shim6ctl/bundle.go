@@ -47,6 +47,7 @@ var tools = []struct {
 	{"sysctl.txt", []string{"sysctl", "net.ipv6"}},
 	{"nftables.txt", []string{"nft", "list", "ruleset"}},
 	{"kernel-log.txt", []string{"dmesg"}},
+	{"cgad.txt", []string{"cgad", "status"}},
 	{"unit.txt", []string{"systemctl", "--no-pager", "status", "shim6d", "cgad"}},
 	{"journal.txt", []string{"journalctl", "--no-pager", "--lines=2000", "--unit=shim6d", "--unit=cgad"}},
 }
@@ -146,10 +147,12 @@ func (b *bundle) fill(ctx context.Context, socket, file string) error {
 	log, err := c.Log(ctx, ctl.LogFilter{})
 	errs = append(errs, b.addJSON("log.json", log, err))
 	errs = append(errs, b.addJSON("doctor.json", doctor.Examine(ctx, doctor.Host{Config: file, Socket: socket, Proc: "/proc"}), nil))
-	if raw, err := os.ReadFile(file); err != nil {
-		b.miss(filepath.Base(file), err)
-	} else {
-		errs = append(errs, b.add(filepath.Base(file), raw))
+	for _, file := range []string{file, filepath.Join(filepath.Dir(file), "cgad.yaml")} {
+		if raw, err := os.ReadFile(file); err != nil {
+			b.miss(filepath.Base(file), err)
+		} else {
+			errs = append(errs, b.add(filepath.Base(file), raw))
+		}
 	}
 	for _, t := range tools {
 		raw, err := output(ctx, t.args)

@@ -6,6 +6,7 @@ import (
 	"archive/tar"
 	"bytes"
 	"compress/gzip"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -144,7 +145,7 @@ func (e *Env) measured(n *node.Node, want string) error {
 			return err
 		}
 		client := http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{
-			DisableKeepAlives: true, Dial: func(string, string) (net.Conn, error) { return c, nil },
+			DisableKeepAlives: true, DialContext: func(context.Context, string, string) (net.Conn, error) { return c, nil },
 		}}
 		resp, err := client.Get("http://" + metricsAt + "/metrics")
 		if err != nil {
