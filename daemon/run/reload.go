@@ -79,7 +79,6 @@ func (l *Loop) reconfigure() (r ctl.Reloaded, err error) {
 	if slices.Contains(apply, "peers") {
 		l.takeAsked() // what was refused may be wanted now
 	}
-	l.told = nil // preferences and costs may be others
 	detail := "nothing changed"
 	if len(apply)+len(wait) > 0 {
 		detail = strings.Join(append(apply, wait...), " ")
