@@ -256,7 +256,7 @@ static bool leads_nowhere(const struct dst_entry *dst)
 	return from && from->fib6_protocol == SHIM6_RTPROT;
 }
 
-/* Send what has passed POST_ROUTING under ULIDs, unless an address was translated there. */
+/* Send what has passed POST_ROUTING under ULIDs. If an address was translated there, it need not pass again. */
 static unsigned int send_passed(struct shim6_net *sn, struct sk_buff *skb, struct shim6_ctx *ctx,
 				const struct nf_hook_state *state)
 {
@@ -266,8 +266,10 @@ static unsigned int send_passed(struct shim6_net *sn, struct sk_buff *skb, struc
 
 	nf_reset_ct(skb);
 	if (!path->rewrite || !ipv6_addr_equal(&ip6h->saddr, &ctx->node.ulids.local) ||
-	    !ipv6_addr_equal(&ip6h->daddr, &ctx->node.ulids.peer))
+	    !ipv6_addr_equal(&ip6h->daddr, &ctx->node.ulids.peer)) {
+		IP6CB(skb)->flags |= IP6SKB_REROUTED;
 		return NF_ACCEPT;
+	}
 	return send_rewritten(sn, skb, paths->out, path, state);
 }
 
@@ -283,6 +285,8 @@ static int send_released(struct net *net, struct sock *sk, struct sk_buff *skb)
 	node = shim6_node_find(sn, &ipv6_hdr(skb)->saddr, &ipv6_hdr(skb)->daddr);
 	if (node && node->is_ctx)
 		verdict = send_passed(sn, skb, shim6_node_ctx(node), &state);
+	else
+		IP6CB(skb)->flags |= IP6SKB_REROUTED;
 	rcu_read_unlock();
 	return verdict == NF_ACCEPT ? dst_output(net, sk, skb) : 0;
 }

@@ -26,6 +26,7 @@ var firewall = Case{
 	Limit:    5 * time.Minute,
 	Modules: []kernel.Need{
 		{Module: "nf_conntrack"}, {Module: "nft_ct"}, {Module: "nft_fib_ipv6"}, {Module: "nft_chain_nat"}, {Module: "nft_nat"},
+		{Module: "nfnetlink_queue"}, {Module: "nft_queue"},
 	},
 	Programs: []string{"nft"},
 	Run:      runFirewall,
@@ -47,7 +48,7 @@ func runFirewall(e *Env) error {
 	if err := p.use(p.other()); err != nil {
 		return err
 	}
-	for _, step := range []func() error{p.filterPorts, p.filterShim6, p.trackConnection, p.trackErrors, p.filterReverse, p.seeByPriority} {
+	for _, step := range []func() error{p.filterPorts, p.filterShim6, p.trackConnection, p.trackErrors, p.filterReverse, p.seeByPriority, p.holdPackets} {
 		if err := step(); err != nil {
 			return err
 		}
