@@ -212,7 +212,7 @@ func plots(e *figure.Env, slow, fast []point) error {
 	}
 	// The few that meet the daemon when it saves its contexts take many times as long.
 	draw.LogY(paper)
-	paper.Y.Min, paper.Y.Max, paper.X.Min = 100, 2*sample.Quantile(s.Y, 1), 0
+	paper.Y.Min, paper.Y.Max, paper.X.Min = 100, math.Pow(10, math.Ceil(math.Log10(sample.Quantile(s.Y, 1)))), 0
 
 	many := draw.New("at full rate: median, 5th and 95th percentile", "contexts", "I2 to R2, µs (1000 instructions)")
 	draw.LogX(many, 1000, 2000, 5000, 10000, 20000, 50000, 100000)

@@ -252,7 +252,7 @@ func (e *Env) SaveJSON(name string, v any) error {
 func (e *Env) Param(name string) (string, error) {
 	v, ok := e.Params[name]
 	if !ok {
-		return "", fmt.Errorf("parameter %s is missing: lab run --set %s=...", name, name)
+		return "", fmt.Errorf("parameter %s is missing, give it with: lab run --set %s=VALUE", name, name)
 	}
 	return v, nil
 }
