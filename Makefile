@@ -230,7 +230,7 @@ test: setup go-test sim kmod labtools programs setup-managers
 # The lab once more, on kernels that watch the module's memory, locks and RCU sections, with a fuzzer inside. What the two must
 # notice is tried, too: case planted-bugs.
 test-debug: setup labtools programs $(DEBUG:%=kmod-%) $(DEBUG:%=bugs-%)
-	@$(LAB) run --brief --jobs 2 --kernel $(subst $(space),$(comma),$(DEBUG))
+	@$(LAB) run --flood 20000 --brief --jobs 2 --kernel $(subst $(space),$(comma),$(DEBUG))
 
 # The packages with goroutines that share data run once more under the race detector.
 go-test: setup

@@ -97,7 +97,7 @@ func runAll(ctx context.Context, s *settings, names []string) error {
 func runCase(ctx context.Context, s *settings, series string, c cases.Case) error {
 	t := newTerminal(os.Stdout, c.Name, series, s.jobs > 1, s.brief)
 	start := time.Now()
-	result := &report.Result{Case: c.Name, Kernel: series}
+	result := &report.Result{Case: c.Name, Kernel: series, Slow: c.Slow[series]}
 	out := s.outDir(series, c.Name)
 	t.title(c.About)
 	err := tryCase(ctx, s, series, c, out, result, t)
@@ -106,7 +106,7 @@ func runCase(ctx context.Context, s *settings, series string, c cases.Case) erro
 		if errors.Is(err, errBoot) {
 			name = "the guest booted"
 		}
-		t.check(result, report.Check{Name: name, Detail: err.Error()})
+		t.check(result, report.Check{Name: name, Detail: err.Error(), Kernel: true})
 	}
 	var whole any = result
 	if judge := judges[c.Name]; judge != nil && err == nil {

@@ -60,8 +60,12 @@ func (t *terminal) line(l report.Line, format string, args ...any) {
 // check adds a check to the result and shows it.
 func (t *terminal) check(r *report.Result, c report.Check) {
 	r.Checks = append(r.Checks, c)
-	if !c.OK {
+	switch {
+	case !c.OK && r.Counts(c):
 		t.print("      FAIL  %s: %s", c.Name, c.Detail)
+		return
+	case !c.OK:
+		t.progress("      slow  %s: %s", c.Name, c.Detail)
 		return
 	}
 	t.progress("      ok    %s: %s", c.Name, c.Detail)

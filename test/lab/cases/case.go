@@ -39,6 +39,8 @@ type Case struct {
 	Only []string
 	// Without are kernels on which the case is not run with all others, and why not.
 	Without map[string]string
+	// Slow are kernels that are too slow for what the case expects, and why; there only complaints of the kernel count.
+	Slow map[string]string
 	// Planted are the complaints of the kernel that the case is about: there must be one that contains each.
 	Planted []string
 	Run     func(*Env) error
@@ -90,6 +92,14 @@ func All() []Case {
 	}
 }
 
+// slowKernels are those with checks that make every packet and every timer late.
+func slowKernels(why string) map[string]string {
+	return map[string]string{kernel.DebugUML: why, kernel.DebugSMP: why}
+}
+
+// quarantine is what KASAN keeps of freed objects for a while at most: one 32nd of the memory, and room around each.
+const quarantine = 128 << 20
+
 // For tells whether the case is for a kernel.
 func (c *Case) For(series string) bool {
 	return len(c.Only) == 0 || slices.Contains(c.Only, series)
@@ -135,7 +145,7 @@ func (c *Case) judge(e *Env, leaks *kmemleak.Detector) error {
 		return err
 	}
 	if leaks != nil && len(c.Planted) == 0 {
-		e.Check("no memory is leaked", leaked == "", "%s", or(strings.TrimSpace(leaked), "none"))
+		e.kernelCheck("no memory is leaked", leaked == "", or(strings.TrimSpace(leaked), "none"))
 	}
 	if err := e.Save("kmemleak.txt", []byte(leaked)); err != nil {
 		return err
@@ -146,7 +156,7 @@ func (c *Case) judge(e *Env, leaks *kmemleak.Detector) error {
 			return err
 		}
 		if on != nil {
-			e.Check("the kernel watched its locks to the end", *on, "%v", *on)
+			e.kernelCheck("the kernel watched its locks to the end", *on, fmt.Sprint(*on))
 		}
 	}
 	log, err := kmsg.Read()
@@ -167,7 +177,7 @@ func JudgeLog(name, log string, planted []string) report.Check {
 	if len(planted) == 0 {
 		return report.Check{
 			Name: name + " has no WARN, BUG or oops", OK: len(complaints) == 0,
-			Detail: or(strings.Join(complaints, " | "), "clean"),
+			Detail: or(strings.Join(complaints, " | "), "clean"), Kernel: true,
 		}
 	}
 	var missed []string
@@ -178,7 +188,7 @@ func JudgeLog(name, log string, planted []string) report.Check {
 	}
 	return report.Check{
 		Name: name + " tells of every planted bug", OK: len(missed) == 0,
-		Detail: fmt.Sprintf("%d planted, missed: %s", len(planted), or(strings.Join(missed, "; "), "none")),
+		Detail: fmt.Sprintf("%d planted, missed: %s", len(planted), or(strings.Join(missed, "; "), "none")), Kernel: true,
 	}
 }
 
@@ -218,6 +228,11 @@ func (e *Env) Say(format string, args ...any) {
 func (e *Env) Check(name string, ok bool, format string, args ...any) bool {
 	e.send(report.Line{Kind: report.Judge, Check: &report.Check{Name: name, OK: ok, Detail: fmt.Sprintf(format, args...)}})
 	return ok
+}
+
+// kernelCheck records a condition that the kernel has noticed.
+func (e *Env) kernelCheck(name string, ok bool, detail string) {
+	e.send(report.Line{Kind: report.Judge, Check: &report.Check{Name: name, OK: ok, Detail: detail, Kernel: true}})
 }
 
 // Works records that a step went without error.

@@ -74,6 +74,8 @@ type Check struct {
 	Name   string `json:"name"`
 	OK     bool   `json:"ok"`
 	Detail string `json:"detail"`
+	// Kernel says that it is the kernel's own complaint that would make the check fail.
+	Kernel bool `json:"kernel,omitempty"`
 }
 
 // A Result is what every case leaves in result.json.
@@ -85,13 +87,18 @@ type Result struct {
 	Boots   int     `json:"boots"` // more than 1: the first guest did not come up
 	Seconds float64 `json:"seconds"`
 	Checks  []Check `json:"checks"`
+	// Slow tells why only checks of the kernel's complaints count, empty when all do.
+	Slow string `json:"slow,omitempty"`
 }
 
-// Failed returns the checks that did not hold.
+// Counts tells whether the result depends on a check.
+func (r *Result) Counts(c Check) bool { return r.Slow == "" || c.Kernel }
+
+// Failed returns the checks that count and did not hold.
 func (r *Result) Failed() []Check {
 	var failed []Check
 	for _, c := range r.Checks {
-		if !c.OK {
+		if !c.OK && r.Counts(c) {
 			failed = append(failed, c)
 		}
 	}
