@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * ICMPv6 errors about rewritten packets (RFC 5533 section 8): before anybody looks at one, the packet that it quotes is turned
- * back to what the ULP sent. So sockets, connection tracking and firewalls find in it what they know. An error is
- * unauthenticated: beyond path MTU, which is learned for the locators as for any destination, nothing here changes by it.
+ * ICMPv6 errors about rewritten packets (RFC 5533 section 8): before anybody looks at one, the packet that it quotes is
+ * turned back to what the ULP sent. So sockets, connection tracking and firewalls find in it what they know. An error
+ * is unauthenticated: beyond path MTU, which is learned for the locators as for any destination, nothing here changes
+ * by it.
  */
 #include <linux/icmpv6.h>
 #include <net/ip6_checksum.h>
@@ -42,7 +43,7 @@ static unsigned int find_header(struct sk_buff *skb)
 	return off;
 }
 
-/* The context of the packet that an ICMPv6 message quotes, and where that has its header. skb->data is the IPv6 header. */
+/* The context of the packet that a message quotes, and where that has its header. skb->data is the IPv6 header. */
 struct shim6_ctx *shim6_icmp_ctx(struct shim6_net *sn, struct sk_buff *skb, unsigned int *off)
 {
 	const struct ipv6hdr *ip6h;
@@ -68,8 +69,8 @@ static bool sum_right(const struct sk_buff *skb)
 }
 
 /*
- * Take the header at off out of the quoted packet; prev names it. With extensions (RFC 4884), what is quoted keeps its least
- * length by padding. Returns how much shorter the message is.
+ * Take the header at off out of the quoted packet; prev names it. With extensions (RFC 4884), what is quoted keeps its
+ * least length by padding. Returns how much shorter the message is.
  */
 static unsigned int remove_header(struct sk_buff *skb, unsigned int off, unsigned int prev)
 {

@@ -9,9 +9,9 @@
 #include "shim6.h"
 
 /*
- * Where the Payload Extension Header goes, and the octet that will name it. RFC 5533 section 4.6: behind hop-by-hop options,
- * routing headers and the destination options that precede those, before a fragment header and final destination options.
- * What is cut off within the linear part goes behind, for the receiver to judge.
+ * Where the Payload Extension Header goes, and the octet that will name it. RFC 5533 section 4.6: behind hop-by-hop
+ * options, routing headers and the destination options that precede those, before a fragment header and final
+ * destination options. What is cut off within the linear part goes behind, for the receiver to judge.
  */
 static unsigned int find_place(struct sk_buff *skb, u8 **nexthdr)
 {
