@@ -57,10 +57,17 @@ func (n *network) contexts(rewriting bool) (a, b *context) {
 	return a, b
 }
 
-// enable has both hosts use the module. They trust their links with packets that a device would have to segment.
+// Modes of segmentation, enum shim6_gso_mode.
+const gsoWhole, gsoAuto = 1, 2
+
+// enable has both hosts use the module. They trust links that segment, for their peer has the module too.
 func (n *network) enable(heuristic string) error {
+	mode := uint8(gsoAuto)
+	if n.devices.tso {
+		mode = gsoWhole
+	}
 	for _, x := range []*node.Node{n.a, n.b} {
-		if err := request(x, genl.CfgSet, genl.U8(genl.Enabled, 1), genl.String(genl.Heuristic, heuristic), genl.U8(genl.GSOMode, 1)); err != nil {
+		if err := request(x, genl.CfgSet, genl.U8(genl.Enabled, 1), genl.String(genl.Heuristic, heuristic), genl.U8(genl.GSOMode, mode)); err != nil {
 			return fmt.Errorf("enable %s: %w", x.Name, err)
 		}
 	}

@@ -31,6 +31,7 @@ type network struct {
 	r              *node.Node // nil when the hosts are direct neighbours
 	ulidA, ulidB   netip.Addr
 	otherA, otherB netip.Addr // the other locators
+	devices        offloads
 }
 
 // offloads are what the network's devices do.
@@ -40,7 +41,7 @@ const device = "eth0"
 
 func newNetwork(name string, routed bool, o offloads) (*network, error) {
 	n := &network{
-		name:  name,
+		name: name, devices: o,
 		ulidA: host(prefixA, 0xa), otherA: host(prefixA2, 0xa), ulidB: host(prefixA, 0xb), otherB: host(prefixA2, 0xb),
 	}
 	if routed {

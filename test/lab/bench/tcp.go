@@ -12,8 +12,9 @@ import (
 
 const (
 	tcpBlock = 64 << 10
-	// tcpAhead is how far the sender runs ahead of the receiver, well within both buffers.
-	tcpAhead  = 256 << 10
+	// tcpAhead is how far the sender runs ahead of the receiver, well within both buffers: as far as one that has the processor
+	// for some time.
+	tcpAhead  = 1 << 20
 	tcpBuffer = 4 << 20
 )
 
