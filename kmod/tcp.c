@@ -13,6 +13,9 @@
 #include "netevent.h"
 #include "shim6.h"
 
+/* Buckets that are looked at without giving way. */
+#define SLOTS_AT_ONCE	1024
+
 struct kick {
 	struct list_head list;
 	struct in6_addr	ulid_local;
@@ -123,8 +126,6 @@ static unsigned int take_sockets(struct net *net, unsigned int slot, struct list
 	unsigned int n = 0;
 	struct sock *sk;
 
-	if (hlist_nulls_empty(&bucket->chain))
-		return 0;
 	spin_lock_bh(lock);
 	sk_nulls_for_each(sk, node, &bucket->chain) {
 		if (sk->sk_family != AF_INET6 || !net_eq(sock_net(sk), net) ||
@@ -177,8 +178,12 @@ static void kick_all(struct work_struct *work)
 	if (list_empty(&kicks))
 		return;
 
+	/* Most buckets are empty. */
 	for (slot = 0; slot <= hashinfo->ehash_mask; slot++) {
-		kick_bucket(sn->net, slot, &kicks);
+		if (!hlist_nulls_empty(&hashinfo->ehash[slot].chain))
+			kick_bucket(sn->net, slot, &kicks);
+		else if (slot % SLOTS_AT_ONCE)
+			continue;
 		cond_resched();
 	}
 	list_for_each_entry_safe(kick, tmp, &kicks, list) {
