@@ -12,10 +12,25 @@ static uint max_contexts = 65536;
 module_param(max_contexts, uint, 0644);
 MODULE_PARM_DESC(max_contexts, "contexts in one network namespace");
 
+/* No peer has a say in our tags, which the daemon draws at random: nobody builds collisions. */
+static u32 tag_hash(const void *data, u32 len, u32 seed)
+{
+	return hash_64(*(const u64 *)data ^ seed, 32);
+}
+
+static int tag_cmp(struct rhashtable_compare_arg *arg, const void *obj)
+{
+	const struct shim6_ctx *ctx = obj;
+
+	return ctx->tag_local != *(const u64 *)arg->key;
+}
+
 static const struct rhashtable_params tag_params = {
 	.head_offset = offsetof(struct shim6_ctx, tag_node),
 	.key_offset = offsetof(struct shim6_ctx, tag_local),
 	.key_len = sizeof_field(struct shim6_ctx, tag_local),
+	.hashfn = tag_hash,
+	.obj_cmpfn = tag_cmp,
 	.automatic_shrinking = true,
 };
 
@@ -60,23 +75,21 @@ static struct shim6_paths *paths_new(struct shim6_ctx *ctx, const struct shim6_s
 				     const struct shim6_paths *old)
 {
 	unsigned int i, n = spec->has & SHIM6_HAS_PATHS ? spec->n_paths : old->n_paths;
+	bool given = spec->has & SHIM6_HAS_LOCATORS;
+	unsigned int n_locators = given ? spec->n_locators : old->n_locators;
 	struct shim6_paths *paths;
 	struct shim6_path *path;
 
-	paths = kzalloc(struct_size(paths, path, n), GFP_KERNEL_ACCOUNT);
+	paths = kzalloc(struct_size(paths, path, n) + n_locators * sizeof(*paths->locator), GFP_KERNEL_ACCOUNT);
 	if (!paths)
 		return NULL;
 	shim6_object_made(SHIM6_OBJECT_PATHS);
 	paths->ctx = ctx;
 	paths->tag_peer = spec->has & SHIM6_HAS_TAG_PEER ? spec->tag_peer : old->tag_peer;
 
-	if (spec->has & SHIM6_HAS_LOCATORS) {
-		paths->n_locators = spec->n_locators;
-		memcpy(paths->locator, spec->locator, sizeof(paths->locator));
-	} else {
-		paths->n_locators = old->n_locators;
-		memcpy(paths->locator, old->locator, sizeof(paths->locator));
-	}
+	paths->n_locators = n_locators;
+	paths->locator = (struct in6_addr *)&paths->path[n];
+	memcpy(paths->locator, given ? spec->locator : old->locator, n_locators * sizeof(*paths->locator));
 
 	for (i = 0; i < n; i++) {
 		path = &paths->path[i];
@@ -87,6 +100,7 @@ static struct shim6_paths *paths_new(struct shim6_ctx *ctx, const struct shim6_s
 		paths->n_paths++;
 		path->locators = spec->has & SHIM6_HAS_PATHS ? spec->path[i] : old->path[i].locators;
 		path->rewrite = !shim6_pair_equal(&path->locators, &ctx->node.ulids);
+		path->receives = shim6_paths_has_locator(paths, &path->locators.local);
 		inherit_counters(path, old);
 	}
 	return paths;
@@ -120,10 +134,10 @@ void shim6_ctx_put(struct shim6_ctx *ctx)
 		call_rcu(&ctx->rcu, ctx_free_rcu);
 }
 
-/* The caller is in an RCU read section or holds sn->lock. */
+/* The caller is in an RCU read section. */
 struct shim6_ctx *shim6_ctx_by_tag(struct shim6_net *sn, u64 tag)
 {
-	return rhashtable_lookup_fast(&sn->by_tag, &tag, tag_params);
+	return rhashtable_lookup(&sn->by_tag, &tag, tag_params);
 }
 
 /* The context for which we send with tag_peer between these locators; peers may have chosen equal tags. */
@@ -193,16 +207,19 @@ static int check_free(struct shim6_net *sn, const struct shim6_spec *spec, struc
 	struct shim6_node *node;
 	struct shim6_ctx *ctx;
 	unsigned long id;
-	bool taken = false;
+	bool taken;
 
-	if (shim6_ctx_by_tag(sn, spec->tag_local)) {
+	rcu_read_lock();
+	taken = shim6_ctx_by_tag(sn, spec->tag_local);
+	rcu_read_unlock();
+	if (taken) {
 		NL_SET_ERR_MSG(extack, "TAG_LOCAL is taken");
 		return -EEXIST;
 	}
 	if (!spec->fii) {
 		rcu_read_lock();
 		node = shim6_node_find(sn, &spec->ulids.local, &spec->ulids.peer);
-		taken = node && node->is_ctx;
+		taken = node && node->is_ctx && !READ_ONCE(node->gone);
 		rcu_read_unlock();
 	} else {
 		/* Forked contexts are in no table by ULID pair; they are rare. */
@@ -382,8 +399,10 @@ void shim6_ctx_remove(struct shim6_net *sn, struct shim6_ctx *ctx, bool announce
 	trace_shim6_ctx_destroy(ctx);
 	WRITE_ONCE(ctx->dead, true);
 	rhashtable_remove_fast(&sn->by_tag, &ctx->tag_node, tag_params);
-	if (!ctx->fii)
+	if (!ctx->fii) {
 		rhashtable_remove_fast(&sn->by_ulid, &ctx->node.rhash, shim6_node_params);
+		shim6_node_forget(sn, &ctx->node);
+	}
 	rhltable_remove(&sn->by_peer, &paths->peer_node, peer_params);
 	xa_erase(&sn->contexts, ctx->id);
 	sn->n_contexts--;
@@ -419,22 +438,30 @@ void shim6_ctx_flush(struct shim6_net *sn)
 	}
 }
 
+/* Of two jiffies. */
+static unsigned long later(unsigned long a, unsigned long b)
+{
+	return time_after(b, a) ? b : a;
+}
+
 void shim6_ctx_counters_read(const struct shim6_ctx *ctx, struct shim6_ctx_counters *sum)
 {
 	const struct shim6_ctx_counters *one;
 	int cpu;
 
 	memset(sum, 0, sizeof(*sum));
-	sum->last = ctx->created;
+	sum->last_tx = ctx->created;
+	sum->last_rx = ctx->created;
 	for_each_possible_cpu(cpu) {
 		one = per_cpu_ptr(ctx->counters, cpu);
 		sum->tx_packets += READ_ONCE(one->tx_packets);
 		sum->tx_bytes += READ_ONCE(one->tx_bytes);
 		sum->rx_packets += READ_ONCE(one->rx_packets);
 		sum->rx_bytes += READ_ONCE(one->rx_bytes);
-		if (READ_ONCE(one->tx_packets) + READ_ONCE(one->rx_packets) &&
-		    time_after(READ_ONCE(one->last), sum->last))
-			sum->last = one->last;
+		if (READ_ONCE(one->last_tx))
+			sum->last_tx = later(sum->last_tx, READ_ONCE(one->last_tx));
+		if (READ_ONCE(one->last_rx))
+			sum->last_rx = later(sum->last_rx, READ_ONCE(one->last_rx));
 	}
 }
 

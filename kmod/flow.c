@@ -68,13 +68,35 @@ const struct rhashtable_params shim6_node_params = {
 	.automatic_shrinking = true,
 };
 
-/* The caller is in an RCU read section. */
-struct shim6_node *shim6_node_find(struct shim6_net *sn, const struct in6_addr *local,
-				   const struct in6_addr *peer)
+/*
+ * Find a node in the table, and keep it where it is found sooner next time. Whoever takes it out of the table says so
+ * and then looks there, we put it there and then look whether it was taken out: one of both takes it away again. So
+ * nobody finds it there who came after its last grace period began.
+ */
+struct shim6_node *shim6_node_look_up(struct shim6_net *sn, const struct in6_addr *local,
+				      const struct in6_addr *peer)
 {
 	struct shim6_pair ulids = { *local, *peer };
+	struct shim6_node *node = rhashtable_lookup(&sn->by_ulid, &ulids, shim6_node_params);
+	struct shim6_node __rcu **recent = &sn->recent[shim6_recent_slot(local, peer)];
 
-	return rhashtable_lookup(&sn->by_ulid, &ulids, shim6_node_params);
+	if (!node)
+		return NULL;
+	rcu_assign_pointer(*recent, node);
+	smp_mb();	/* pairs with the one in shim6_node_forget() */
+	if (unlikely(READ_ONCE(node->gone)))
+		cmpxchg(recent, RCU_INITIALIZER(node), NULL);
+	return node;
+}
+
+/* The caller has taken the node out of the table, and frees it a grace period later. */
+void shim6_node_forget(struct shim6_net *sn, struct shim6_node *node)
+{
+	struct shim6_node __rcu **recent = &sn->recent[shim6_recent_slot(&node->ulids.local, &node->ulids.peer)];
+
+	WRITE_ONCE(node->gone, true);
+	smp_mb();	/* pairs with the one in shim6_node_look_up() */
+	cmpxchg(recent, RCU_INITIALIZER(node), NULL);
 }
 
 static struct candidate *node_candidate(struct shim6_node *node)
@@ -97,6 +119,7 @@ static void candidate_free_rcu(struct rcu_head *rcu)
 /* The caller has taken it out of the table. */
 static void candidate_end(struct shim6_net *sn, struct candidate *c)
 {
+	shim6_node_forget(sn, &c->node);
 	atomic_dec(&sn->n_candidates);
 	call_rcu(&c->rcu, candidate_free_rcu);
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The netfilter hooks that bring packets to contexts. They are registered in a namespace on first use.
+ * The netfilter hooks that bring packets to contexts. A namespace has them while it has a context or a heuristic.
  *
  * Sending is hooked at LOCAL_OUT behind everybody else, so that firewalls and connection tracking see ULIDs; IPsec
  * policies act on ULIDs too, and their packet comes back here. What is to be rewritten passes POST_ROUTING first, as
@@ -22,14 +22,15 @@
 #include <net/ndisc.h>
 
 #include "compat.h"
+#include "note.h"
 #include "shim6.h"
 
-static bool is_ndisc(const struct sk_buff *skb, const struct ipv6hdr *ip6h)
+static __always_inline bool is_ndisc(const struct sk_buff *skb, const struct ipv6hdr *ip6h)
 {
 	u8 _type;
 	const u8 *type;
 
-	if (ip6h->nexthdr != IPPROTO_ICMPV6)
+	if (likely(ip6h->nexthdr != IPPROTO_ICMPV6))
 		return false;
 	type = skb_header_pointer(skb, skb_network_offset(skb) + sizeof(*ip6h), sizeof(_type), &_type);
 	return !type || (*type >= NDISC_ROUTER_SOLICITATION && *type <= NDISC_REDIRECT);
@@ -46,13 +47,8 @@ static int vrf_of(struct net_device *dev)
 	return netif_is_l3_slave(dev) ? l3mdev_master_ifindex_rcu(dev) : 0;
 }
 
-/*
- * The route between the path's locators, with a reference; IPsec policy for the locators is in it. It is in the VRF that
- * the ULIDs' route is in.
- */
-static struct dst_entry *path_route(struct net *net, struct shim6_path *path, int vrf)
+static noinline struct dst_entry *look_up_route(struct net *net, struct shim6_path *path, int vrf)
 {
-	struct in6_addr saddr;
 	struct dst_entry *dst;
 	struct flowi6 fl6 = {
 		.flowi6_oif = vrf,
@@ -61,23 +57,34 @@ static struct dst_entry *path_route(struct net *net, struct shim6_path *path, in
 		.daddr = path->locators.peer,
 	};
 
+	dst = ip6_dst_lookup_flow(net, NULL, &fl6, NULL);
+	/* A bundle of IPsec is not told when its device goes. */
+	if (!IS_ERR(dst) && !dst_xfrm(dst))
+		dst_cache_set_ip6(&path->cache, dst, &fl6.saddr);
+	return dst;
+}
+
+/*
+ * The route between the path's locators, with a reference; IPsec policy for the locators is in it. It is in the VRF that
+ * the ULIDs' route is in.
+ */
+static struct dst_entry *path_route(struct net *net, struct shim6_path *path, int vrf)
+{
+	struct dst_entry *dst;
+
 	local_bh_disable();
-	dst = dst_cache_get_ip6(&path->cache, &saddr);
+	dst = dst_cache_get(&path->cache);
 	if (dst && unlikely(vrf_of(dst_dev(dst)) != vrf)) {
 		dst_release(dst);
 		dst = NULL;
 	}
-	if (!dst) {
-		dst = ip6_dst_lookup_flow(net, NULL, &fl6, NULL);
-		/* A bundle of IPsec is not told when its device goes. */
-		if (!IS_ERR(dst) && !dst_xfrm(dst))
-			dst_cache_set_ip6(&path->cache, dst, &fl6.saddr);
-	}
+	if (unlikely(!dst))
+		dst = look_up_route(net, path, vrf);
 	local_bh_enable();
 	return dst;
 }
 
-/* Put locators in place of ULIDs and route by them. On error the packet is still the caller's. */
+/* Put locators in place of ULIDs, for the caller to route by dst. On error the packet is still the caller's. */
 static int rewrite(struct shim6_net *sn, struct sk_buff *skb, struct xfrm_state *x, struct dst_entry *dst)
 {
 	unsigned int need = SHIM6_HDR_LEN + LL_RESERVED_SPACE(dst_dev(dst)) + dst->header_len;
@@ -91,10 +98,6 @@ static int rewrite(struct shim6_net *sn, struct sk_buff *skb, struct xfrm_state 
 	if (err) {
 		shim6_count(sn, SHIM6_STAT_TX_TOO_BIG);
 		return err;
-	}
-	if (skb_dst(skb) != dst) {
-		skb_dst_drop(skb);
-		skb_dst_set(skb, dst_clone(dst));
 	}
 	shim6_count(sn, SHIM6_STAT_TX_REWRITTEN);
 	return 0;
@@ -154,10 +157,13 @@ static void send_segments(struct shim6_net *sn, struct sk_buff *skb, struct xfrm
 	local_bh_disable();
 	skb_list_walk_safe(segs, skb, next) {
 		skb_mark_not_on_list(skb);
-		if (rewrite(sn, skb, x, dst))
+		if (rewrite(sn, skb, x, dst)) {
 			kfree_skb(skb);
-		else
-			state->okfn(state->net, state->sk, skb);
+			continue;
+		}
+		skb_dst_drop(skb);
+		skb_dst_set(skb, dst_clone(dst));
+		state->okfn(state->net, state->sk, skb);
 	}
 	local_bh_enable();
 }
@@ -175,7 +181,7 @@ static unsigned int send_rewritten(struct shim6_net *sn, struct sk_buff *skb, st
 				   struct shim6_path *path, const struct nf_hook_state *state)
 {
 	struct xfrm_state *esp = esp_to_come(skb);
-	unsigned int verdict = NF_STOLEN, mtu, room, fits;
+	unsigned int mtu, room, fits;
 	bool gso = skb_is_gso(skb);
 	struct dst_entry *dst;
 
@@ -190,6 +196,10 @@ static unsigned int send_rewritten(struct shim6_net *sn, struct sk_buff *skb, st
 		kfree_skb(skb);
 		return NF_STOLEN;
 	}
+
+	/* This much every IPv6 link carries. */
+	if (!gso && !esp && skb->len <= IPV6_MIN_MTU - SHIM6_HDR_LEN)
+		goto rewrite;
 
 	/* IPv6 cannot be told of less than its minimum: in between, the rewritten packet is fragmented. */
 	mtu = dst_mtu(dst);
@@ -219,13 +229,16 @@ static unsigned int send_rewritten(struct shim6_net *sn, struct sk_buff *skb, st
 		goto out;
 	}
 
-	if (rewrite(sn, skb, x, dst))
-		kfree_skb(skb);
-	else
-		verdict = NF_ACCEPT;
+rewrite:
+	if (!rewrite(sn, skb, x, dst)) {
+		skb_dst_drop(skb);
+		skb_dst_set(skb, dst);
+		return NF_ACCEPT;
+	}
+	kfree_skb(skb);
 out:
 	dst_release(dst);
-	return verdict;
+	return NF_STOLEN;
 }
 
 /*
@@ -293,15 +306,13 @@ static int send_released(struct net *net, struct sock *sk, struct sk_buff *skb)
 
 static unsigned int local_out(void *priv, struct sk_buff *skb, const struct nf_hook_state *state)
 {
-	struct shim6_net *sn = shim6_net(state->net);
+	struct shim6_net *sn = priv;
 	const struct ipv6hdr *ip6h = ipv6_hdr(skb);
 	struct shim6_paths *paths;
 	struct shim6_path *path;
 	struct shim6_node *node;
 	struct shim6_ctx *ctx;
 
-	if (!atomic_read(&sn->by_ulid.nelems) && !rcu_access_pointer(sn->stack))
-		return NF_ACCEPT;
 	/* What IPsec will protect comes again when it has; control messages have their locators. */
 	if (dst_xfrm(skb_dst(skb)) || ip6h->nexthdr == SHIM6_IPPROTO || ipv6_addr_is_multicast(&ip6h->daddr) ||
 	    is_internal(state->out) || is_ndisc(skb, ip6h))
@@ -318,11 +329,11 @@ static unsigned int local_out(void *priv, struct sk_buff *skb, const struct nf_h
 	}
 	ctx = shim6_node_ctx(node);
 	paths = rcu_dereference(ctx->paths);
-	path = shim6_path_select(sn, paths, skb->mark);
+	path = shim6_path_pick(sn, paths, skb->mark);
 	if (path->rewrite && is_bound_elsewhere(state, path, vrf_of(skb_dst_dev(skb)))) {
 		shim6_count(sn, SHIM6_STAT_TX_BOUND);
 	} else {
-		shim6_note_tx(ctx, paths, skb);
+		shim6_note_tx(ctx, paths, path, skb);
 		if (path->rewrite) {
 			skb->dev = skb_dst_dev(skb);
 			if (nf_hook(NFPROTO_IPV6, NF_INET_POST_ROUTING, state->net, state->sk, skb, NULL, skb->dev,
@@ -368,6 +379,7 @@ static unsigned int receive_payload(struct shim6_net *sn, struct sk_buff *skb,
 	const unsigned int off = sizeof(struct ipv6hdr);
 	struct shim6_paths *paths;
 	const struct shim6_hdr *hdr;
+	struct shim6_path *path;
 	struct shim6_ctx *ctx;
 
 	if (!pskb_may_pull(skb, off + SHIM6_HDR_LEN))
@@ -379,10 +391,11 @@ static unsigned int receive_payload(struct shim6_net *sn, struct sk_buff *skb,
 	if (!ctx)
 		return NF_ACCEPT;
 	paths = rcu_dereference(ctx->paths);
-	if (!shim6_paths_has_locator(paths, &ipv6_hdr(skb)->daddr))
+	path = shim6_path_of(paths, ipv6_hdr(skb));
+	if (path ? !path->receives : !shim6_paths_has_locator(paths, &ipv6_hdr(skb)->daddr))
 		return NF_ACCEPT;
 
-	shim6_note_rx_path(sn, paths, skb);
+	shim6_note_rx_path(sn, path, skb);
 	if (READ_ONCE(ctx->ulid_gone))
 		route_as_locator(skb, state);
 	IP6CB(skb)->nhoff = offsetof(struct ipv6hdr, nexthdr);	/* a bridge has not set it */
@@ -397,14 +410,12 @@ static unsigned int receive_payload(struct shim6_net *sn, struct sk_buff *skb,
 
 static unsigned int pre_routing(void *priv, struct sk_buff *skb, const struct nf_hook_state *state)
 {
-	struct shim6_net *sn = shim6_net(state->net);
+	struct shim6_net *sn = priv;
 	const struct ipv6hdr *ip6h = ipv6_hdr(skb);
 	struct shim6_node *node;
 	struct shim6_ctx *ctx;
 	unsigned int off;
 
-	if (!atomic_read(&sn->by_ulid.nelems) && !atomic_read(&sn->by_tag.nelems))
-		return NF_ACCEPT;
 	if (is_internal(state->in))
 		return NF_ACCEPT;
 	if (ip6h->nexthdr == SHIM6_IPPROTO)
@@ -432,7 +443,7 @@ static unsigned int pre_routing(void *priv, struct sk_buff *skb, const struct nf
 	return NF_ACCEPT;
 }
 
-static const struct nf_hook_ops hooks[] = {
+static const struct nf_hook_ops hooks[SHIM6_HOOKS] = {
 	{
 		.hook = local_out,
 		.pf = NFPROTO_IPV6,
@@ -447,6 +458,19 @@ static const struct nf_hook_ops hooks[] = {
 	},
 };
 
+/*
+ * Hook the namespace while packets have anything to look for here: a context, or a heuristic that wants to see flows.
+ * Hooks that find nothing would still cost every packet two calls. sn->lock is held.
+ */
+int shim6_hook_update(struct shim6_net *sn)
+{
+	bool needed = sn->enabled && (sn->n_contexts || rcu_access_pointer(sn->stack));
+
+	if (!needed)
+		shim6_unhook(sn);
+	return needed ? shim6_hook(sn) : 0;
+}
+
 /* sn->lock is held. */
 int shim6_hook(struct shim6_net *sn)
 {
@@ -454,17 +478,27 @@ int shim6_hook(struct shim6_net *sn)
 
 	if (sn->hooked)
 		return 0;
-	err = nf_register_net_hooks(sn->net, hooks, ARRAY_SIZE(hooks));
+	err = nf_register_net_hooks(sn->net, sn->hooks, SHIM6_HOOKS);
 	if (!err)
-		WRITE_ONCE(sn->hooked, true);
+		sn->hooked = true;
 	return err;
 }
 
 /* sn->lock is held, or the namespace is going. Packets may be in the hooks until a grace period has passed. */
 void shim6_unhook(struct shim6_net *sn)
 {
-	if (!sn->hooked)
-		return;
-	nf_unregister_net_hooks(sn->net, hooks, ARRAY_SIZE(hooks));
-	WRITE_ONCE(sn->hooked, false);
+	if (sn->hooked)
+		nf_unregister_net_hooks(sn->net, sn->hooks, SHIM6_HOOKS);
+	sn->hooked = false;
+}
+
+/* Each namespace has its own, so that a packet finds it without a search. */
+void shim6_hook_net_init(struct shim6_net *sn)
+{
+	unsigned int i;
+
+	for (i = 0; i < SHIM6_HOOKS; i++) {
+		sn->hooks[i] = hooks[i];
+		sn->hooks[i].priv = sn;
+	}
 }

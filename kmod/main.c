@@ -46,6 +46,7 @@ static int __net_init net_init(struct net *net)
 	ratelimit_set_flags(&sn->unknown_tag_limit, RATELIMIT_MSG_ON_RELEASE);
 	shim6_flow_net_init(sn);
 	shim6_tcp_net_init(sn);
+	shim6_hook_net_init(sn);
 	return 0;
 }
 

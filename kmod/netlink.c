@@ -52,7 +52,6 @@ static int ctx_new(struct sk_buff *skb, struct genl_info *info)
 {
 	struct shim6_net *sn = shim6_net(genl_info_net(info));
 	struct shim6_spec *spec;
-	bool was_hooked;
 	int err;
 
 	if (missing(info, ULID_LOCAL) || missing(info, ULID_PEER) || missing(info, TAG_LOCAL) ||
@@ -67,13 +66,13 @@ static int ctx_new(struct sk_buff *skb, struct genl_info *info)
 		goto out;
 
 	mutex_lock(&sn->lock);
-	was_hooked = sn->hooked;
 	err = shim6_hook(sn);
-	if (!err) {
+	if (!err)
 		err = shim6_ctx_new(sn, spec, info->extack);
-		if (err && !was_hooked)
-			shim6_unhook(sn);
-	}
+	if (!err)
+		WRITE_ONCE(sn->enabled, true);
+	else
+		shim6_hook_update(sn);
 	mutex_unlock(&sn->lock);
 out:
 	kfree(spec);
@@ -83,8 +82,11 @@ out:
 /* The context that the request names; sn->lock is held. */
 static struct shim6_ctx *find_ctx(struct shim6_net *sn, struct genl_info *info)
 {
-	struct shim6_ctx *ctx = shim6_ctx_by_tag(sn, nla_get_u64(info->attrs[SHIM6_A_TAG_LOCAL]));
+	struct shim6_ctx *ctx;
 
+	rcu_read_lock();
+	ctx = shim6_ctx_by_tag(sn, nla_get_u64(info->attrs[SHIM6_A_TAG_LOCAL]));
+	rcu_read_unlock();
 	if (!ctx)
 		NL_SET_ERR_MSG_ATTR(info->extack, info->attrs[SHIM6_A_TAG_LOCAL],
 				    "TAG_LOCAL is that of no context");
@@ -127,6 +129,7 @@ static int ctx_del(struct sk_buff *skb, struct genl_info *info)
 	ctx = find_ctx(sn, info);
 	if (ctx)
 		shim6_ctx_remove(sn, ctx, true);
+	shim6_hook_update(sn);
 	mutex_unlock(&sn->lock);
 	return ctx ? 0 : -ENOENT;
 }
@@ -137,6 +140,7 @@ static int ctx_flush(struct sk_buff *skb, struct genl_info *info)
 
 	mutex_lock(&sn->lock);
 	shim6_ctx_flush(sn);
+	shim6_hook_update(sn);
 	mutex_unlock(&sn->lock);
 	return 0;
 }
@@ -221,7 +225,7 @@ int shim6_fill_ctx(struct sk_buff *skb, const struct shim6_ctx *ctx, const struc
 	    nla_put_u64_64bit(skb, SHIM6_A_TX_BYTES, sum.tx_bytes, SHIM6_A_PAD) ||
 	    nla_put_u64_64bit(skb, SHIM6_A_RX_PACKETS, sum.rx_packets, SHIM6_A_PAD) ||
 	    nla_put_u64_64bit(skb, SHIM6_A_RX_BYTES, sum.rx_bytes, SHIM6_A_PAD) ||
-	    nla_put_u64_64bit(skb, SHIM6_A_IDLE_MS, jiffies64_to_msecs(jiffies - sum.last), SHIM6_A_PAD))
+	    nla_put_u64_64bit(skb, SHIM6_A_IDLE_MS, jiffies64_to_msecs(min(jiffies - sum.last_tx, jiffies - sum.last_rx)), SHIM6_A_PAD))
 		return -EMSGSIZE;
 	return 0;
 }
@@ -321,12 +325,13 @@ static int reap_set(struct sk_buff *skb, struct genl_info *info)
 
 static int set_enabled(struct shim6_net *sn, bool enabled, struct netlink_ext_ack *extack)
 {
-	if (enabled)
-		return shim6_hook(sn);
-	if (sn->n_contexts) {
+	if (!enabled && sn->n_contexts) {
 		NL_SET_ERR_MSG(extack, "ENABLED cannot be 0 while there are contexts");
 		return -EBUSY;
 	}
+	WRITE_ONCE(sn->enabled, enabled);
+	if (enabled)
+		return shim6_hook_update(sn);
 	shim6_unhook(sn);
 	synchronize_net();
 	shim6_flow_flush(sn);
@@ -366,6 +371,7 @@ static int cfg_set(struct sk_buff *skb, struct genl_info *info)
 	}
 	if (attrs[SHIM6_A_HEURISTIC])
 		shim6_stack_select(sn, stack);
+	err = shim6_hook_update(sn);
 	if (attrs[SHIM6_A_TCP_KICK])
 		WRITE_ONCE(sn->tcp_kick, nla_get_u8(attrs[SHIM6_A_TCP_KICK]));
 	if (attrs[SHIM6_A_GSO_MODE])
@@ -383,7 +389,7 @@ static int fill_cfg(struct sk_buff *skb, struct shim6_net *sn)
 {
 	struct nlattr *nest;
 
-	if (nla_put_u8(skb, SHIM6_A_ENABLED, sn->hooked) ||
+	if (nla_put_u8(skb, SHIM6_A_ENABLED, sn->enabled) ||
 	    shim6_stack_fill_names(skb, sn) ||
 	    nla_put_u8(skb, SHIM6_A_TCP_KICK, sn->tcp_kick) ||
 	    nla_put_u8(skb, SHIM6_A_GSO_MODE, sn->gso_mode) ||

@@ -7,6 +7,7 @@
 #include <linux/netdevice.h>
 #include <net/protocol.h>
 
+#include "note.h"
 #include "shim6.h"
 
 static int drop(struct shim6_net *sn, struct sk_buff *skb, enum shim6_stat stat)
@@ -28,7 +29,7 @@ static int receive_again(struct shim6_net *sn, struct sk_buff *skb, struct shim6
 	skb_push(skb, skb->data - skb_network_header(skb));
 	if (!ipv6_hdr(skb)->payload_len)	/* a jumbogram */
 		return drop(sn, skb, SHIM6_STAT_RX_MALFORMED);
-	shim6_note_rx_path(sn, paths, skb);
+	shim6_note_rx_path(sn, shim6_path_of(paths, ipv6_hdr(skb)), skb);
 	if (shim6_input(paths->in, skb))
 		return drop(sn, skb, SHIM6_STAT_RX_NO_MEMORY);
 	shim6_count(sn, SHIM6_STAT_RX_REWRITTEN);
@@ -76,7 +77,7 @@ static int receive(struct sk_buff *skb)
 	struct shim6_net *sn = shim6_net(dev_net(skb->dev));
 
 	/* A namespace that does not use the module answers as if it were not there: peers then give up at once. */
-	if (!READ_ONCE(sn->hooked)) {
+	if (!READ_ONCE(sn->enabled)) {
 		icmpv6_send(skb, ICMPV6_PARAMPROB, ICMPV6_UNK_NEXTHDR, IP6CB(skb)->nhoff);
 		kfree_skb(skb);
 		return 0;

@@ -2,8 +2,10 @@
 #ifndef _SHIM6_H
 #define _SHIM6_H
 
+#include <linux/hash.h>
 #include <linux/ipv6.h>
 #include <linux/mutex.h>
+#include <linux/netfilter.h>
 #include <linux/ratelimit.h>
 #include <linux/rhashtable.h>
 #include <linux/shim6.h>
@@ -29,7 +31,10 @@ struct shim6_node {
 	struct rhash_head	rhash;
 	struct shim6_pair	ulids;
 	bool			is_ctx;
+	bool			gone;		/* out of the table */
 };
+
+#define SHIM6_RECENT_BITS	6
 
 /* Plain additions, so that packets on several CPUs may lose a few; the context's own counters lose none. */
 struct shim6_path_counters {
@@ -41,6 +46,7 @@ struct shim6_path_counters {
 struct shim6_path {
 	struct shim6_pair	locators;
 	bool			rewrite;	/* the locators are not the ULIDs */
+	bool			receives;	/* the local one is among the context's local locators */
 	struct dst_cache	cache;
 	struct shim6_path_counters counters;
 };
@@ -56,7 +62,7 @@ struct shim6_paths {
 	struct xfrm_state	*out, *in;
 	struct rcu_head		rcu;
 	unsigned int		n_locators;
-	struct in6_addr		locator[SHIM6_MAX_LOCATORS];
+	struct in6_addr		*locator;	/* behind the paths */
 	unsigned int		n_paths;
 	struct shim6_path	path[];
 };
@@ -64,7 +70,7 @@ struct shim6_paths {
 struct shim6_ctx_counters {
 	u64		tx_packets, tx_bytes;
 	u64		rx_packets, rx_bytes;
-	unsigned long	last;		/* jiffies */
+	unsigned long	last_tx, last_rx;	/* jiffies */
 };
 
 /*
@@ -125,6 +131,8 @@ struct shim6_gso_rules {
 	struct shim6_gso_rule	rule[];
 };
 
+#define SHIM6_HOOKS	2
+
 struct shim6_mib {
 	u64	v[SHIM6_STAT_MAX + 1];
 };
@@ -132,6 +140,7 @@ struct shim6_mib {
 struct shim6_net {
 	struct net		*net;
 	struct rhashtable	by_ulid;	/* shim6_node */
+	struct shim6_node __rcu	*recent[1 << SHIM6_RECENT_BITS]; /* found in by_ulid lately, see shim6_node_find() */
 	struct rhashtable	by_tag;		/* shim6_ctx by tag_local */
 	struct rhltable		by_peer;	/* shim6_paths by tag_peer */
 	struct shim6_stack __rcu *stack;	/* NULL is "none" */
@@ -139,7 +148,9 @@ struct shim6_net {
 	u8			gso_mode;
 	struct shim6_gso_rules __rcu *gso_rules;	/* NULL is none */
 	bool			tcp_kick;
+	bool			enabled;	/* the daemon uses this namespace */
 	bool			hooked;
+	struct nf_hook_ops	hooks[SHIM6_HOOKS];
 	struct shim6_mib __percpu *mib;
 
 	struct mutex		lock;		/* every change but those of candidates */
@@ -287,8 +298,11 @@ static inline struct shim6_ctx *shim6_node_ctx(struct shim6_node *node)
 
 static inline u32 shim6_path_index(const struct shim6_net *sn, u32 mark)
 {
-	u32 mask = READ_ONCE(sn->mark_mask);
+	u32 mask;
 
+	if (likely(!mark))
+		return 0;
+	mask = READ_ONCE(sn->mark_mask);
 	mark &= mask;
 	return mark ? mark >> __ffs(mask) : 0;
 }
@@ -301,18 +315,44 @@ static inline struct shim6_path *shim6_path_select(const struct shim6_net *sn, s
 	return &paths->path[i ? i % paths->n_paths : 0];
 }
 
+/* Like shim6_path_select(), once for each packet: it counts marks that have no path. */
+static inline struct shim6_path *shim6_path_pick(struct shim6_net *sn, struct shim6_paths *paths, u32 mark)
+{
+	if (unlikely(mark && shim6_path_index(sn, mark) >= paths->n_paths))
+		shim6_count(sn, SHIM6_STAT_TX_PATH_BEYOND);
+	return shim6_path_select(sn, paths, mark);
+}
+
 /* flow.c */
 extern const struct rhashtable_params shim6_node_params;
 
 int shim6_flow_init(void);
 void shim6_flow_net_init(struct shim6_net *sn);
 void shim6_flow_flush(struct shim6_net *sn);
-struct shim6_node *shim6_node_find(struct shim6_net *sn, const struct in6_addr *local,
-				   const struct in6_addr *peer);
+struct shim6_node *shim6_node_look_up(struct shim6_net *sn, const struct in6_addr *local,
+				      const struct in6_addr *peer);
+void shim6_node_forget(struct shim6_net *sn, struct shim6_node *node);
 int shim6_node_promote(struct shim6_net *sn, struct shim6_ctx *ctx);
 void shim6_flow_create(struct shim6_net *sn, const struct in6_addr *local, const struct in6_addr *peer,
 		       const struct sk_buff *skb);
 void shim6_flow_note(struct shim6_net *sn, struct shim6_node *node, const struct sk_buff *skb, bool sent);
+/* Where a node is kept that was found lately. Who makes others collide here takes the short cut from them, no more. */
+static inline u32 shim6_recent_slot(const struct in6_addr *local, const struct in6_addr *peer)
+{
+	return hash_32(local->s6_addr32[3] + peer->s6_addr32[2] * 3 + peer->s6_addr32[3] * 5, SHIM6_RECENT_BITS);
+}
+
+/* The caller is in an RCU read section. */
+static inline struct shim6_node *shim6_node_find(struct shim6_net *sn, const struct in6_addr *local,
+						 const struct in6_addr *peer)
+{
+	struct shim6_node *node = rcu_dereference(sn->recent[shim6_recent_slot(local, peer)]);
+
+	if (likely(node && ipv6_addr_equal(&node->ulids.peer, peer) && ipv6_addr_equal(&node->ulids.local, local)))
+		return node;
+	return shim6_node_look_up(sn, local, peer);
+}
+
 int shim6_flow_dump_start(struct netlink_callback *cb);
 int shim6_flow_dump(struct sk_buff *skb, struct netlink_callback *cb);
 int shim6_flow_dump_done(struct netlink_callback *cb);
@@ -340,6 +380,8 @@ bool shim6_gso_whole(struct shim6_net *sn, const struct net_device *dev, const s
 int shim6_gso_dump(struct sk_buff *skb, struct netlink_callback *cb);
 
 /* hook.c */
+void shim6_hook_net_init(struct shim6_net *sn);
+int shim6_hook_update(struct shim6_net *sn);
 int shim6_hook(struct shim6_net *sn);
 void shim6_unhook(struct shim6_net *sn);
 
@@ -359,16 +401,35 @@ extern wait_queue_head_t shim6_states_wait;
 /* timers.c */
 void shim6_timers_init(struct shim6_ctx *ctx);
 void shim6_timers_changed(struct shim6_ctx *ctx);
-void shim6_reap_sent(struct shim6_ctx *ctx);
-void shim6_reap_received(struct shim6_ctx *ctx);
+void shim6_reap_turn_sent(struct shim6_ctx *ctx);
+void shim6_reap_turn_received(struct shim6_ctx *ctx);
 void shim6_reap_set(struct shim6_ctx *ctx, u8 state, u32 epoch, u8 send_op, u8 keepalive_op);
 u8 shim6_reap_state(const struct shim6_ctx *ctx, u32 *epoch);
 
-/* Payload was sent or received: the REAP stamps, the counters, and what `ip -s xfrm state` shows. */
-void shim6_note_tx(struct shim6_ctx *ctx, struct shim6_paths *paths, const struct sk_buff *skb);
-void shim6_note_rx(struct shim6_ctx *ctx, const struct shim6_paths *paths, const struct sk_buff *skb);
+/* In ctx->reap, beside what timers.c alone reads. */
+#define SHIM6_REAP_STATE	GENMASK_ULL(1, 0)
+#define SHIM6_REAP_SEND		BIT_ULL(2)	/* Send Timer runs */
+#define SHIM6_REAP_KEEPALIVE	BIT_ULL(3)	/* Keepalive Timer runs */
 
-void shim6_note_rx_path(struct shim6_net *sn, struct shim6_paths *paths, const struct sk_buff *skb);
+/* Payload is being sent. */
+static inline void shim6_reap_sent(struct shim6_ctx *ctx)
+{
+	u64 word = atomic64_read(&ctx->reap);
+
+	if ((word & SHIM6_REAP_STATE) != SHIM6_REAP_EXPLORING &&
+	    (word & (SHIM6_REAP_SEND | SHIM6_REAP_KEEPALIVE)) != SHIM6_REAP_SEND)
+		shim6_reap_turn_sent(ctx);
+}
+
+/* Payload was received. */
+static inline void shim6_reap_received(struct shim6_ctx *ctx)
+{
+	u64 word = atomic64_read(&ctx->reap);
+
+	if ((word & (SHIM6_REAP_STATE | SHIM6_REAP_SEND | SHIM6_REAP_KEEPALIVE)) !=
+	    (SHIM6_REAP_OPERATIONAL | SHIM6_REAP_KEEPALIVE))
+		shim6_reap_turn_received(ctx);
+}
 
 /* tcp.c */
 int shim6_tcp_init(void);

@@ -164,12 +164,26 @@ static void kick_bucket(struct net *net, unsigned int slot, struct list_head *ki
 	} while (n == ARRAY_SIZE(taken));
 }
 
+/* From first to before end. */
+static void kick_buckets(struct net *net, unsigned int first, unsigned int end, struct list_head *kicks)
+{
+	const struct inet_ehash_bucket *ehash = net->ipv4.tcp_death_row.hashinfo->ehash;
+	unsigned int slot;
+
+	for (slot = first; slot < end; slot++) {
+		if (likely(hlist_nulls_empty(&ehash[slot].chain)))
+			continue;
+		kick_bucket(net, slot, kicks);
+		cond_resched();
+	}
+}
+
 static void kick_all(struct work_struct *work)
 {
 	struct shim6_net *sn = container_of(work, struct shim6_net, kick);
 	struct inet_hashinfo *hashinfo = sn->net->ipv4.tcp_death_row.hashinfo;
 	struct kick *kick, *tmp;
-	unsigned int slot;
+	unsigned int slot, end;
 	LIST_HEAD(kicks);
 
 	spin_lock_bh(&sn->kicks_lock);
@@ -179,11 +193,9 @@ static void kick_all(struct work_struct *work)
 		return;
 
 	/* Most buckets are empty. */
-	for (slot = 0; slot <= hashinfo->ehash_mask; slot++) {
-		if (!hlist_nulls_empty(&hashinfo->ehash[slot].chain))
-			kick_bucket(sn->net, slot, &kicks);
-		else if (slot % SLOTS_AT_ONCE)
-			continue;
+	for (slot = 0; slot <= hashinfo->ehash_mask; slot = end) {
+		end = min(slot + SLOTS_AT_ONCE, hashinfo->ehash_mask + 1);
+		kick_buckets(sn->net, slot, end, &kicks);
 		cond_resched();
 	}
 	list_for_each_entry_safe(kick, tmp, &kicks, list) {

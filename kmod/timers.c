@@ -16,9 +16,9 @@
 #include "compat.h"
 #include "shim6.h"
 
-#define REAP_STATE		GENMASK_ULL(1, 0)
-#define REAP_SEND		BIT_ULL(2)	/* Send Timer runs */
-#define REAP_KEEPALIVE		BIT_ULL(3)	/* Keepalive Timer runs */
+#define REAP_STATE		SHIM6_REAP_STATE
+#define REAP_SEND		SHIM6_REAP_SEND
+#define REAP_KEEPALIVE		SHIM6_REAP_KEEPALIVE
 #define REAP_SEND_SINCE		GENMASK_ULL(33, 4)
 #define REAP_KEEPALIVE_SINCE	GENMASK_ULL(63, 34)
 #define SINCE_MASK		GENMASK(29, 0)
@@ -56,9 +56,14 @@ static u64 keepalive_stop(u64 word)
  */
 static void arm(struct shim6_ctx *ctx, unsigned long left)
 {
+	unsigned long expires;
+
 	if (left > 60)
 		left -= left / 8;
-	timer_reduce(&ctx->timer, jiffies + left - 1);
+	expires = jiffies + left - 1;
+	/* The same is the first that timer_reduce() does, with more ado. */
+	if (!timer_pending(&ctx->timer) || time_before(expires, READ_ONCE(ctx->timer.expires)))
+		timer_reduce(&ctx->timer, expires);
 }
 
 static void arm_send(struct shim6_ctx *ctx)
@@ -71,7 +76,8 @@ static void arm_keepalive(struct shim6_ctx *ctx)
 	arm(ctx, msecs_to_jiffies(READ_ONCE(ctx->keepalive_interval_ms)) + 1);
 }
 
-void shim6_reap_sent(struct shim6_ctx *ctx)
+/* Payload is being sent, and that changes something. */
+void shim6_reap_turn_sent(struct shim6_ctx *ctx)
 {
 	s64 word = atomic64_read(&ctx->reap);
 	u64 next;
@@ -109,7 +115,8 @@ static void payload_seen(struct shim6_ctx *ctx)
 	shim6_event_timer(ctx, SHIM6_CMD_EV_PAYLOAD_SEEN, epoch, false);
 }
 
-void shim6_reap_received(struct shim6_ctx *ctx)
+/* Payload was received, and that changes something. */
+void shim6_reap_turn_received(struct shim6_ctx *ctx)
 {
 	s64 word = atomic64_read(&ctx->reap);
 	u64 next;

@@ -183,6 +183,7 @@ void shim6_states_gone(struct work_struct *work)
 		shim6_ctx_put(ctx);
 		cond_resched();
 	}
+	shim6_hook_update(sn);
 	mutex_unlock(&sn->lock);
 }
 
@@ -248,71 +249,4 @@ int __init shim6_xfrm_init(void)
 void shim6_xfrm_exit(void)
 {
 	xfrm_unregister_km(&shim6_km);
-}
-
-/*
- * Counting is plain addition: senders of one context on several CPUs may lose a few in the states' lifetimes, for which
- * ESP takes the state's lock. The context's own counters lose none.
- */
-static void count_state(struct xfrm_state *x, unsigned int packets, unsigned int bytes)
-{
-	time64_t now = ktime_get_real_seconds();
-
-	WRITE_ONCE(x->curlft.packets, x->curlft.packets + packets);
-	WRITE_ONCE(x->curlft.bytes, x->curlft.bytes + bytes);
-	if (!READ_ONCE(x->curlft.use_time))
-		WRITE_ONCE(x->curlft.use_time, now);
-	if (READ_ONCE(x->lastused) != now)
-		WRITE_ONCE(x->lastused, now);
-}
-
-void shim6_note_tx(struct shim6_ctx *ctx, struct shim6_paths *paths, const struct sk_buff *skb)
-{
-	unsigned int packets = max_t(unsigned int, 1, skb_shinfo(skb)->gso_segs);
-	struct shim6_path_counters *path = &shim6_path_select(ctx->sn, paths, skb->mark)->counters;
-
-	if (unlikely(shim6_path_index(ctx->sn, skb->mark) >= paths->n_paths))
-		shim6_count(ctx->sn, SHIM6_STAT_TX_PATH_BEYOND);
-
-	shim6_reap_sent(ctx);
-	this_cpu_add(ctx->counters->tx_packets, packets);
-	this_cpu_add(ctx->counters->tx_bytes, skb->len);
-	this_cpu_write(ctx->counters->last, jiffies);
-	count_state(paths->out, packets, skb->len);
-	WRITE_ONCE(path->tx_packets, path->tx_packets + packets);
-	WRITE_ONCE(path->tx_bytes, path->tx_bytes + skb->len);
-	if (READ_ONCE(path->last_tx) != jiffies)
-		WRITE_ONCE(path->last_tx, jiffies);
-}
-
-void shim6_note_rx(struct shim6_ctx *ctx, const struct shim6_paths *paths, const struct sk_buff *skb)
-{
-	unsigned int packets = max_t(unsigned int, 1, skb_shinfo(skb)->gso_segs);
-
-	shim6_reap_received(ctx);
-	this_cpu_add(ctx->counters->rx_packets, packets);
-	this_cpu_add(ctx->counters->rx_bytes, skb->len);
-	this_cpu_write(ctx->counters->last, jiffies);
-	count_state(paths->in, packets, skb->len);
-}
-
-/* A packet between locators has come, as yet unchanged. Pairs that the peer uses and we do not are only counted. */
-void shim6_note_rx_path(struct shim6_net *sn, struct shim6_paths *paths, const struct sk_buff *skb)
-{
-	const struct shim6_pair pair = { ipv6_hdr(skb)->daddr, ipv6_hdr(skb)->saddr };
-	struct shim6_path_counters *path;
-	unsigned int i;
-
-	for (i = 0; i < paths->n_paths; i++) {
-		if (!shim6_pair_equal(&paths->path[i].locators, &pair))
-			continue;
-		path = &paths->path[i].counters;
-		WRITE_ONCE(path->rx_packets,
-			   path->rx_packets + max_t(unsigned int, 1, skb_shinfo(skb)->gso_segs));
-		WRITE_ONCE(path->rx_bytes, path->rx_bytes + skb->len);
-		if (READ_ONCE(path->last_rx) != jiffies)
-			WRITE_ONCE(path->last_rx, jiffies);
-		return;
-	}
-	shim6_count(sn, SHIM6_STAT_RX_OTHER_PATH);
 }

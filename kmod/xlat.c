@@ -56,8 +56,11 @@ int shim6_output(struct xfrm_state *x, struct sk_buff *skb)
 	off = find_place(skb, &nexthdr);
 	proto = *nexthdr;
 	*nexthdr = SHIM6_IPPROTO;
-	memmove(skb->data - SHIM6_HDR_LEN, skb->data, off);
-	skb_push(skb, SHIM6_HDR_LEN);
+	/* All but the addresses. */
+	memmove(skb->data - SHIM6_HDR_LEN, skb->data, offsetof(struct ipv6hdr, saddr));
+	if (unlikely(off > sizeof(*ip6h)))
+		memmove(skb->data + sizeof(*ip6h) - SHIM6_HDR_LEN, skb->data + sizeof(*ip6h), off - sizeof(*ip6h));
+	__skb_push(skb, SHIM6_HDR_LEN);
 	skb_reset_network_header(skb);
 
 	ip6h = ipv6_hdr(skb);
@@ -71,24 +74,29 @@ int shim6_output(struct xfrm_state *x, struct sk_buff *skb)
 }
 
 /*
- * The header to remove is where the transport header is said to be, and is named by the octet at nhoff, as in
- * receiving. The link header moves along, for a bridge expects it right before the IPv6 header.
+ * The header to remove is where the transport header is said to be, in the linear part, and is named by the octet at
+ * nhoff, as in receiving. The link header moves along, for a bridge expects it right before the IPv6 header.
  */
 int shim6_input(struct xfrm_state *x, struct sk_buff *skb)
 {
 	const struct shim6_ctx *ctx = x->data;
-	unsigned int off = skb_transport_offset(skb), len = off;
+	unsigned int off = skb_transport_offset(skb), len = offsetof(struct ipv6hdr, saddr);
 	unsigned char *start;
 	struct ipv6hdr *ip6h;
 	int err;
 
-	err = skb_ensure_writable(skb, off + SHIM6_HDR_LEN);
-	if (err)
-		return err;
+	if (skb_cloned(skb) && !skb_clone_writable(skb, off + SHIM6_HDR_LEN)) {
+		err = pskb_expand_head(skb, 0, 0, GFP_ATOMIC);
+		if (err)
+			return err;
+	}
 	skb_postpull_rcsum(skb, skb->data, off + SHIM6_HDR_LEN);
 
 	start = skb->data;
 	start[IP6CB(skb)->nhoff] = ((struct shim6_hdr *)(start + off))->nexthdr;
+	/* All but the addresses. */
+	if (unlikely(off > sizeof(*ip6h)))
+		memmove(start + sizeof(*ip6h) + SHIM6_HDR_LEN, start + sizeof(*ip6h), off - sizeof(*ip6h));
 	if (skb_mac_header_was_set(skb) && skb_mac_header(skb) <= start) {
 		len += start - skb_mac_header(skb);
 		start = skb_mac_header(skb);
