@@ -119,6 +119,9 @@ static int send_fragment(struct net *net, struct sock *sk, struct sk_buff *skb)
 	}
 	rcu_read_unlock();
 	if (err) {
+		/* What rewrite() refuses it has counted. */
+		if (err == -ESRCH)
+			shim6_count(sn, SHIM6_STAT_TX_NO_ROUTE);
 		kfree_skb(skb);
 		return err;
 	}

@@ -194,3 +194,18 @@ func TestStatString(t *testing.T) {
 		}
 	}
 }
+
+// Every counter is explained where operators look for it.
+func TestCountersAreInTheManual(t *testing.T) {
+	b, err := os.ReadFile("../shim6ctl/shim6ctl.8")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, section, _ := strings.Cut(string(b), ".Sh KERNEL COUNTERS\n")
+	section, _, _ = strings.Cut(section, ".Sh ")
+	for s := statUnspec + 1; s < statCount; s++ {
+		if !regexp.MustCompile(`(?m)^\.It Cm .*\b` + s.String() + `\b`).MatchString(section) {
+			t.Errorf("%s is not in the manual", s)
+		}
+	}
+}
