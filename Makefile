@@ -118,6 +118,9 @@ $(ALL:%=kmod-%): kmod-%: setup-%
 	if ! heuristics/build-example.sh $$headers build/kmod/$* $$(cat $(CACHE)/kernel/$*/release) build/kmod/$*/example \
 		KCFLAGS=-Werror CONFIG_DEBUG_INFO_BTF_MODULES= $(KMOD_ARGS_$*) >build/kmod/$*.log 2>&1; then \
 		cat build/kmod/$*.log; exit 1; \
+	fi; \
+	if ! test/lab/nic/build.sh $$headers build/kmod/$*/nic W=1 KCFLAGS=-Werror CONFIG_DEBUG_INFO_BTF_MODULES= $(KMOD_ARGS_$*) >build/kmod/$*.log 2>&1; then \
+		cat build/kmod/$*.log; exit 1; \
 	fi
 
 # The module with planted bugs, for the debug kernels.
@@ -258,7 +261,7 @@ kmod-check: setup-6.12
 	@test/fetch-checkpatch.sh 6.12 $(CACHE)/checkpatch
 	@perl $(CACHE)/checkpatch/checkpatch.pl --no-tree --quiet --strict --max-line-length=120 --show-types \
 		--ignore LINUX_VERSION_CODE,CONSTANT_COMPARISON,MACRO_ARG_UNUSED,JIFFIES_COMPARISON \
-		-f $(filter-out kmod/trace.h,$(wildcard kmod/*.[ch])) kmod/uapi/linux/*.h heuristics/*.c test/lab/bugs/*.c
+		-f $(filter-out kmod/trace.h,$(wildcard kmod/*.[ch])) kmod/uapi/linux/*.h heuristics/*.c test/lab/bugs/*.c test/lab/nic/*.c
 	@perl $(CACHE)/checkpatch/checkpatch.pl --no-tree --quiet --strict --max-line-length=120 --show-types \
 		--ignore OPEN_ENDED_LINE,PARENTHESIS_ALIGNMENT -f kmod/trace.h
 

@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"os"
+	"strconv"
 	"strings"
 	"time"
 
@@ -57,7 +59,7 @@ func runOffloads(e *Env) error {
 		return err
 	}
 	defer o.disconnect()
-	for _, step := range []func() error{o.policy, o.everySwitch, o.forwarder, o.merged, o.virtual, o.tunnel, o.bigTCP} {
+	for _, step := range []func() error{o.policy, o.everySwitch, o.forwarder, o.merged, o.hardware, o.virtual, o.tunnel, o.bigTCP} {
 		if err := step(); err != nil {
 			return err
 		}
@@ -249,6 +251,21 @@ func (o *offloader) merged() error {
 	}
 	o.e.Check("and what is merged comes up merged", after-before < some/1400/4, "%d packets for %d octets", after-before, some)
 	return errors.Join(o.A.Ethtool("a2", unix.ETHTOOL_STXCSUM, 1), o.A.Ethtool("a2", unix.ETHTOOL_STSO, 1), o.B.Ethtool("b2", unix.ETHTOOL_SRXCSUM, 1), o.B.Ethtool("b2", unix.ETHTOOL_SGRO, 0))
+}
+
+// hardware has what was received be summed up before anybody else sees it. The stack complains about a sum that is wrong.
+func (o *offloader) hardware() error {
+	if err := errors.Join(loadOne(nicModule), o.A.Ethtool("a2", unix.ETHTOOL_STXCSUM, 0)); err != nil {
+		return err
+	}
+	for _, octets := range []int{some, some + 1} {
+		_, err := o.move(octets, crawl)
+		o.e.Works(fmt.Sprintf("%d octets by hardware that sums up packets", octets), err)
+	}
+	raw, err := os.ReadFile("/sys/module/" + nicModule + "/parameters/summed")
+	summed, parseErr := strconv.Atoi(strings.TrimSpace(string(raw)))
+	o.e.Check("which it did", errors.Join(err, parseErr) == nil && summed > 2*some/1500, "%d packets %s", summed, errText(errors.Join(err, parseErr)))
+	return errors.Join(unloadSoon(nicModule), o.A.Ethtool("a2", unix.ETHTOOL_STXCSUM, 1), o.A.Ethtool("a2", unix.ETHTOOL_STSO, 1))
 }
 
 // virtual sends by a device like that of a virtual machine, whose host does not have the module.

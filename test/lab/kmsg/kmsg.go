@@ -19,7 +19,7 @@ import (
 var bad = regexp.MustCompile(`WARNING:|BUG:|\bBUG\b|Oops|KASAN|KFENCE|UBSAN|refcount_t|unregister_netdevice: waiting|` +
 	`general protection|Call Trace|possible recursive locking|suspicious RCU|scheduling while atomic|rcu.*stall|` +
 	`soft lockup|hung_task|blocked for more than|leaked|new suspected memory leaks|divide error|unable to handle|Kernel panic|` +
-	`locking dependency|lockdep is turned off`)
+	`locking dependency|lockdep is turned off|hw csum failure`)
 
 // Read returns the whole log, one line an entry, stamped in seconds since boot.
 func Read() (string, error) {

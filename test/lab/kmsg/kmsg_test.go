@@ -15,6 +15,7 @@ func TestComplaints(t *testing.T) {
 [    2.000000] WARNING: CPU: 0 PID: 1 at net/core/dev.c:1 x+0x1/0x2 [shim6]
 [    2.100000] BUG: kernel NULL pointer dereference, address: 0000000000000008
 [    2.200000] refcount_t: underflow; use-after-free.
+[    2.300000] b2: hw csum failure
 [   30.000000] unregister_netdevice: waiting for lo to become free. Usage count = 2
 [   31.000000] kmemleak: Kernel memory leak detector initialized (mem pool available: 63000)
 [   32.000000] WARNING: possible circular locking dependency detected
@@ -26,6 +27,7 @@ func TestComplaints(t *testing.T) {
 		"[    2.000000] WARNING: CPU: 0 PID: 1 at net/core/dev.c:1 x+0x1/0x2 [shim6]",
 		"[    2.100000] BUG: kernel NULL pointer dereference, address: 0000000000000008",
 		"[    2.200000] refcount_t: underflow; use-after-free.",
+		"[    2.300000] b2: hw csum failure",
 		"[   30.000000] unregister_netdevice: waiting for lo to become free. Usage count = 2",
 		"[   32.000000] WARNING: possible circular locking dependency detected",
 		"[   33.000000] WARNING: suspicious RCU usage",
