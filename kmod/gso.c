@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Who cuts up what is larger than the path's MTU once it has a Payload Extension Header: this module before the header is
- * there, or whoever comes later. Later means this kernel for a device that does not segment, and that goes well, for its
- * generic code has our offload. A device that takes whole packets may be hardware that computes the TCP checksum from the
- * locators, or lead to another kernel, a host's or that of a forwarder, which drops or misreads what is behind the header.
+ * Who cuts up what is larger than the path's MTU once it has a Payload Extension Header: this module before the header
+ * is there, or whoever comes later. Later means this kernel for a device that does not segment, and that goes well, for
+ * its generic code has our offload. A device that takes whole packets may be hardware that computes the TCP checksum
+ * from the locators, or lead to another kernel, a host's or that of a forwarder, which drops or misreads what is behind
+ * the header.
  */
 #include <linux/glob.h>
 #include <linux/netdevice.h>

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Plays network hardware that sums up the whole packet it has received (CHECKSUM_COMPLETE), which no virtual device does. For
- * the lab only: all IPv6 packets in all namespaces, as long as it is loaded.
+ * Plays network hardware that sums up the whole packet it has received (CHECKSUM_COMPLETE), which no virtual device
+ * does. For the lab only: all IPv6 packets in all namespaces, as long as it is loaded.
  */
 #include <linux/module.h>
 #include <linux/netfilter_ipv6.h>
