@@ -54,7 +54,7 @@
 #define SHIM6_GENL_MCGRP_EVENTS	"events"
 
 #define SHIM6_IPPROTO		140	/* RFC 5533 section 17 */
-#define SHIM6_RTPROT		141	/* of routes that lead nowhere: sockets of a ULID that has lost its own need one */
+#define SHIM6_RTPROT		141	/* of routes that lead nowhere, for sockets of ULIDs without one */
 #define SHIM6_TAG_BITS		47
 #define SHIM6_MAX_PATHS		8
 #define SHIM6_MAX_LOCATORS	32
@@ -135,7 +135,7 @@ enum shim6_attr {
 	SHIM6_A_USE,			/* nested enum shim6_use_attr */
 	SHIM6_A_PARAM,			/* nested enum shim6_param_attr */
 	SHIM6_A_ASKED,			/* flag: an EV_TRIGGER asked for a context */
-	SHIM6_A_GSO_DEVICES,		/* nested SHIM6_A_DEVICE, at most SHIM6_MAX_GSO_DEVICES; the first that matches counts */
+	SHIM6_A_GSO_DEVICES,		/* nested SHIM6_A_DEVICE, the first that matches counts */
 	SHIM6_A_DEVICE,			/* nested enum shim6_dev_attr */
 
 	__SHIM6_A_MAX,
@@ -162,7 +162,7 @@ enum shim6_path_attr {
 enum shim6_dev_attr {
 	SHIM6_DEV_A_UNSPEC,
 	SHIM6_DEV_A_NAME,		/* string; in GSO_DEVICES a pattern with * and ? */
-	SHIM6_DEV_A_GSO_MODE,		/* u8, enum shim6_gso_mode; in DEV_GET what is done with TCP: SEGMENT or WHOLE */
+	SHIM6_DEV_A_GSO_MODE,		/* u8, enum shim6_gso_mode; in DEV_GET SEGMENT or WHOLE, of TCP */
 	SHIM6_DEV_A_IFINDEX,		/* u32, from here on only in DEV_GET */
 	SHIM6_DEV_A_GSO_WHY,		/* u8, enum shim6_gso_why */
 
@@ -267,7 +267,7 @@ enum shim6_stat {
 	SHIM6_STAT_EVENTS_LOST,		/* could not be allocated or queued */
 	SHIM6_STAT_TX_PATH_BEYOND,	/* sent with a mark beyond the context's paths, taken modulo their count */
 	SHIM6_STAT_RX_OTHER_PATH,	/* between verified locators that are no path of ours */
-	SHIM6_STAT_TX_BOUND,		/* sent with ULIDs: the socket is bound to a device that the path does not leave by */
+	SHIM6_STAT_TX_BOUND,		/* sent with ULIDs: the socket is bound to a device not the path's */
 	SHIM6_STAT_RX_ICMP,		/* ICMPv6 errors about rewritten packets */
 	SHIM6_STAT_RX_ICMP_UNKNOWN,	/* that quote a tag or locators of no context, and changed nothing */
 
