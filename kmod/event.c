@@ -129,6 +129,21 @@ void shim6_event_tcp_kick(struct shim6_net *sn, const struct in6_addr *ulid_loca
 	event_send(sn, skb, head, ok);
 }
 
+void shim6_event_rto(struct shim6_ctx *ctx)
+{
+	struct shim6_net *sn = ctx->sn;
+	struct sk_buff *skb;
+	void *head;
+	bool ok;
+
+	shim6_count(sn, SHIM6_STAT_RTO_HINTS);
+	skb = event_new(sn, SHIM6_CMD_EV_RTO, EVENT_SIZE, &head);
+	if (!skb)
+		return;
+	ok = !nla_put_u64_64bit(skb, SHIM6_A_TAG_LOCAL, ctx->tag_local, SHIM6_A_PAD);
+	event_send(sn, skb, head, ok);
+}
+
 /* Tell the kernel's transports that the current path is another one, or works again. */
 void shim6_path_update(struct shim6_ctx *ctx, bool outage)
 {

@@ -337,6 +337,8 @@ static unsigned int local_out(void *priv, struct sk_buff *skb, const struct nf_h
 		shim6_count(sn, SHIM6_STAT_TX_BOUND);
 	} else {
 		shim6_note_tx(ctx, paths, path, skb);
+		if (unlikely(READ_ONCE(sn->rto_hint)))
+			shim6_tcp_note_rto(ctx, skb);
 		if (path->rewrite) {
 			skb->dev = skb_dst_dev(skb);
 			if (nf_hook(NFPROTO_IPV6, NF_INET_POST_ROUTING, state->net, state->sk, skb, NULL, skb->dev,

@@ -27,6 +27,7 @@ static const struct nla_policy cfg_policy[SHIM6_A_MAX + 1] = {
 	[SHIM6_A_GSO_MODE] = NLA_POLICY_MAX(NLA_U8, SHIM6_GSO_MAX),
 	[SHIM6_A_GSO_DEVICES] = NLA_POLICY_NESTED(shim6_gso_policy),
 	[SHIM6_A_MARK_MASK] = { .type = NLA_U32 },
+	[SHIM6_A_RTO_HINT] = NLA_POLICY_MAX(NLA_U8, 1),
 };
 
 static const struct nla_policy param_policy[SHIM6_PARAM_A_MAX + 1] = {
@@ -380,6 +381,8 @@ static int cfg_set(struct sk_buff *skb, struct genl_info *info)
 		shim6_gso_rules_select(sn, rules);
 	if (attrs[SHIM6_A_MARK_MASK])
 		WRITE_ONCE(sn->mark_mask, nla_get_u32(attrs[SHIM6_A_MARK_MASK]));
+	if (attrs[SHIM6_A_RTO_HINT])
+		WRITE_ONCE(sn->rto_hint, nla_get_u8(attrs[SHIM6_A_RTO_HINT]));
 out:
 	mutex_unlock(&sn->lock);
 	return err;
@@ -394,7 +397,8 @@ static int fill_cfg(struct sk_buff *skb, struct shim6_net *sn)
 	    nla_put_u8(skb, SHIM6_A_TCP_KICK, sn->tcp_kick) ||
 	    nla_put_u8(skb, SHIM6_A_GSO_MODE, sn->gso_mode) ||
 	    shim6_gso_fill_rules(skb, sn) ||
-	    nla_put_u32(skb, SHIM6_A_MARK_MASK, sn->mark_mask))
+	    nla_put_u32(skb, SHIM6_A_MARK_MASK, sn->mark_mask) ||
+	    nla_put_u8(skb, SHIM6_A_RTO_HINT, sn->rto_hint))
 		return -EMSGSIZE;
 	nest = nla_nest_start(skb, SHIM6_A_HEURISTICS);
 	if (!nest || shim6_heuristic_fill(skb))

@@ -100,6 +100,7 @@ struct shim6_ctx {
 	u32			fii;
 	u32			id;		/* also the reqid of both states */
 	unsigned long		created;
+	unsigned long		rto_told;	/* jiffies of the last EV_RTO */
 	struct shim6_net	*sn;
 	struct list_head	flushed;
 	refcount_t		refcnt;
@@ -149,6 +150,7 @@ struct shim6_net {
 	struct shim6_gso_rules __rcu *gso_rules;	/* NULL is none */
 	bool			tcp_kick;
 	bool			enabled;	/* the daemon uses this namespace */
+	bool			rto_hint;
 	bool			hooked;
 	struct nf_hook_ops	hooks[SHIM6_HOOKS];
 	struct shim6_mib __percpu *mib;
@@ -434,6 +436,7 @@ static inline void shim6_reap_received(struct shim6_ctx *ctx)
 /* tcp.c */
 int shim6_tcp_init(void);
 void shim6_tcp_exit(void);
+void shim6_tcp_note_rto(struct shim6_ctx *ctx, const struct sk_buff *skb);
 void shim6_tcp_net_init(struct shim6_net *sn);
 void shim6_tcp_net_exit(struct shim6_net *sn);
 
@@ -464,6 +467,7 @@ void shim6_event_trigger(struct shim6_net *sn, const struct shim6_flow *flow);
 void shim6_event_timer(struct shim6_ctx *ctx, u8 cmd, u32 epoch, bool last);
 void shim6_event_unknown_tag(struct shim6_net *sn, const struct ipv6hdr *hdr, u64 tag);
 void shim6_event_ctx_gone(const struct shim6_ctx *ctx);
+void shim6_event_rto(struct shim6_ctx *ctx);
 void shim6_event_tcp_kick(struct shim6_net *sn, const struct in6_addr *ulid_local,
 			  const struct in6_addr *ulid_peer, u32 sockets);
 void shim6_path_update(struct shim6_ctx *ctx, bool outage);

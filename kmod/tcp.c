@@ -205,6 +205,20 @@ static void kick_all(struct work_struct *work)
 	}
 }
 
+/* Two processors may both tell at the same time: that does no harm. */
+void shim6_tcp_note_rto(struct shim6_ctx *ctx, const struct sk_buff *skb)
+{
+	unsigned long told = READ_ONCE(ctx->rto_told);
+	const struct sock *sk = skb->sk;
+
+	if (!sk || !sk_fullsock(sk) || sk->sk_protocol != IPPROTO_TCP || !READ_ONCE(inet_csk(sk)->icsk_retransmits))
+		return;
+	if (told && time_before(jiffies, told + HZ / 5))
+		return;
+	WRITE_ONCE(ctx->rto_told, jiffies ?: 1);
+	shim6_event_rto(ctx);
+}
+
 static int path_update(struct notifier_block *nb, unsigned long event, void *data)
 {
 	const struct shim6_path_update *update = data;

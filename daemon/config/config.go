@@ -49,6 +49,7 @@ type Hints struct {
 	Link  bool // the carrier of an interface is lost
 	Route bool // the route to a peer is lost
 	ICMP  bool // an ICMPv6 Destination Unreachable about payload
+	RTO   bool // the retransmission timer of a TCP connection expires
 }
 
 // A GSO says who segments large packets.

@@ -31,6 +31,7 @@ func (c *Config) values() map[string]any {
 		"server": c.Server, "keys": c.Keys, "socket": c.Socket, "socket_group": c.SocketGroup, "state": c.StateFile(),
 		"send_timeout": c.SendTimeout, "teardown": c.Teardown, "fail_back": c.FailBack,
 		"hints.link": c.Hints.Link, "hints.route": c.Hints.Route, "hints.icmp": c.Hints.ICMP,
+		"hints.rto": c.Hints.RTO,
 		"heuristic": c.Heuristic, "tcp_kick": c.TCPKick, "gso": c.GSO, "gso_devices": c.GSODevices, "mark_mask": c.MarkMask,
 		"interfaces": c.Interfaces, "preferences": c.Preferences, "peers": c.Peers, "metrics": c.Metrics,
 		"log.level": c.Log.Level, "log.format": c.Log.Format,

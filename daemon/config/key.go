@@ -45,6 +45,7 @@ func (c *Config) keys() map[string]key {
 			"link":  {set: boolean(&c.Hints.Link)},
 			"route": {set: boolean(&c.Hints.Route)},
 			"icmp":  {set: boolean(&c.Hints.ICMP)},
+			"rto":   {set: boolean(&c.Hints.RTO)},
 		}},
 		"heuristic":   {set: heuristic(&c.Heuristic)},
 		"tcp_kick":    {set: boolean(&c.TCPKick)},

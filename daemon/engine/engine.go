@@ -115,6 +115,10 @@ func (e *Engine) Handle(now time.Time, ev Event) []Action {
 		}
 	case Hint:
 		e.onHint(now, ev)
+	case ContextHint:
+		if c := e.established(ev.Tag, "hint"); c != nil {
+			e.reapDo(now, c, c.reap.Suspect(now, ev.Why, true))
+		}
 	case ContextIdle:
 		if c := e.find(ev.Tag, "idle"); c != nil {
 			e.onIdle(now, c, ev.Idle)

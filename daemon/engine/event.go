@@ -141,6 +141,12 @@ type Hint struct {
 	Why  string
 }
 
+// ContextHint is the same about the pair that the payload of one context goes on.
+type ContextHint struct {
+	Tag wire.ContextTag
+	Why string
+}
+
 // ContextIdle reports the time since the last payload of a context, for the teardown rule (RFC 5533 section 9).
 type ContextIdle struct {
 	Tag  wire.ContextTag
@@ -182,6 +188,7 @@ func (PreferPairs) event()        {}
 func (SwitchPath) event()         {}
 func (Configure) event()          {}
 func (Hint) event()               {}
+func (ContextHint) event()        {}
 func (ContextIdle) event()        {}
 func (AdoptContext) event()       {}
 func (Fork) event()               {}

@@ -102,6 +102,29 @@ func TestNoFailBackWhileIdle(t *testing.T) {
 	}
 }
 
+// RFC 5534 section 3.3 leaves it open what upper layers tell. Here it is about the pair that the context's payload goes on, which
+// is tested first.
+func TestContextHint(t *testing.T) {
+	w, a, _ := established(t, engine.Config{})
+	if acts := a.handle(engine.ContextHint{Tag: a.only().TagLocal + 1, Why: "timeout"}); len(pick[engine.ProbeSent](acts)) != 0 {
+		t.Errorf("without a context: %s", kinds(acts))
+	}
+	acts := a.handle(engine.ContextHint{Tag: a.only().TagLocal, Why: "timeout"})
+	if ps := pick[engine.ProbeSent](acts); len(ps) != 1 || ps[0].Pair != a.only().Current {
+		t.Errorf("%s", kinds(acts))
+	}
+	if cs := pick[engine.ReapChanged](acts); len(cs) != 1 || cs[0].Why != "timeout" {
+		t.Errorf("%+v", cs)
+	}
+	w.settle()
+	if s := a.only(); s.Reap != reap.Operational || s.Current != engine.LocatorPair(s.ULIDs) {
+		t.Errorf("%v on %v", s.Reap, s.Current)
+	}
+	if acts := a.handle(engine.ContextHint{Tag: a.only().TagLocal}); len(acts) != 0 {
+		t.Errorf("at once again: %s", kinds(acts))
+	}
+}
+
 // RFC 5534 section 3.3: a hint is about a pair. What uses it is tested at once, and what does not is left alone.
 func TestHint(t *testing.T) {
 	w, a, b := established(t, engine.Config{})

@@ -170,6 +170,7 @@ func (z *fuzzer) step() {
 	case 16:
 		z.handle(engine.ICMPError{Src: z.addr(), Type: 4, Code: 1, Quoted: z.octets(120)}, nil)
 	case 17:
+		z.handle(engine.ContextHint{Tag: z.tag(), Why: "hint"}, nil)
 		z.handle(engine.Hint{Pair: engine.LocatorPair{Local: z.local(), Peer: z.addr()}, Why: "hint"}, nil)
 	case 18:
 		z.handle(engine.SetTimeouts{

@@ -211,10 +211,10 @@ func TestListOfBothMethods(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		o := wire.Options{Validator: r1.Validator, PDS: params.Marshal(), Signature: sig, Locators: &wire.LocatorList{Generation: 7}}
-		for _, l := range []wire.Locator{{Addr: x, Method: 2}, {Addr: members[0], Method: 1}, {Addr: y, Method: 2}, {Addr: members[1], Method: 1}} {
-			o.Locators.Locators = append(o.Locators.Locators, l)
-		}
+		o := wire.Options{Validator: r1.Validator, PDS: params.Marshal(), Signature: sig, Locators: &wire.LocatorList{
+			Generation: 7,
+			Locators:   []wire.Locator{{Addr: x, Method: 2}, {Addr: members[0], Method: 1}, {Addr: y, Method: 2}, {Addr: members[1], Method: 1}},
+		}}
 		b.take()
 		b.send(members[0], b.addr(0), &wire.I2{InitiatorTag: 5, RespNonce: r1.RespNonce, Options: o})
 		w.settle()

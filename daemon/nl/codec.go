@@ -69,6 +69,7 @@ var kinds = [attrCount]kind{
 	attrAsked:               kindFlag,
 	attrGSODevices:          kindNested,
 	attrDevice:              kindNested,
+	attrRTOHint:             kindU8,
 }
 
 // maxNames bounds the heuristics that are read from one message.

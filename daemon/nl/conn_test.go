@@ -77,7 +77,7 @@ func TestRequests(t *testing.T) {
 		}
 		return m
 	}
-	settings := set(attrEnabled, 1, attrTCPKick, 0, attrGSOMode, 1, attrMarkMask, 0xff)
+	settings := set(attrEnabled, 1, attrTCPKick, 0, attrRTOHint, 1, attrGSOMode, 1, attrMarkMask, 0xff)
 	settings.str = "default"
 	settings.mark(attrHeuristic)
 	settings.rules = []Device{{Name: "eth0", GSO: GSOWhole}, {Name: "veth*", GSO: GSOSegment}}
@@ -107,7 +107,7 @@ func TestRequests(t *testing.T) {
 		}, set(attrTagLocal, 7, attrReapState, 1, attrReapEpoch, 0)},
 		"settings": {cmdCfgSet, func(c *Client) error {
 			return c.SetSettings(Settings{
-				Enabled: ptr(true), Heuristic: ptr("default"), TCPKick: ptr(false), GSOMode: ptr(GSOWhole), MarkMask: ptr(uint32(0xff)),
+				Enabled: ptr(true), Heuristic: ptr("default"), TCPKick: ptr(false), RTOHint: ptr(true), GSOMode: ptr(GSOWhole), MarkMask: ptr(uint32(0xff)),
 				GSODevices: settings.rules,
 			})
 		}, settings},
@@ -199,7 +199,7 @@ func TestContexts(t *testing.T) {
 
 func TestSettings(t *testing.T) {
 	answer := new(message)
-	for a, v := range map[int]uint64{attrEnabled: 1, attrTCPKick: 1, attrGSOMode: 1, attrMarkMask: 7} {
+	for a, v := range map[int]uint64{attrEnabled: 1, attrTCPKick: 1, attrRTOHint: 0, attrGSOMode: 1, attrMarkMask: 7} {
 		answer.set(a, v)
 	}
 	answer.str, answer.names = "eui64", []string{"none", "eui64"}
@@ -213,7 +213,7 @@ func TestSettings(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := Settings{
-		Enabled: ptr(true), Heuristic: ptr("eui64"), TCPKick: ptr(true), GSOMode: ptr(GSOWhole), MarkMask: ptr(uint32(7)),
+		Enabled: ptr(true), Heuristic: ptr("eui64"), TCPKick: ptr(true), RTOHint: ptr(false), GSOMode: ptr(GSOWhole), MarkMask: ptr(uint32(7)),
 		Heuristics: []string{"none", "eui64"}, GSODevices: answer.rules,
 	}
 	if d := cmp.Diff(want, got); d != "" {

@@ -61,6 +61,12 @@ type TCPKick struct {
 	Sockets             uint32
 }
 
+// RTO says that TCP sends something of a context again because its retransmission timer expired.
+type RTO struct {
+	At       time.Duration
+	TagLocal uint64
+}
+
 // Lost says that events were lost because the socket's buffer was full: what the kernel holds must be read anew.
 type Lost struct{}
 
@@ -77,12 +83,13 @@ func (PayloadSeen) event()  {}
 func (UnknownTag) event()   {}
 func (ContextGone) event()  {}
 func (TCPKick) event()      {}
+func (RTO) event()          {}
 func (Lost) event()         {}
 func (Malformed) event()    {}
 
 // decodeEvent decodes the attributes b of an event; it returns nil for a command that is no event of this version.
 func decodeEvent(cmd uint8, b []byte) Event {
-	if cmd < cmdEvTrigger || cmd > cmdEvTCPKick {
+	if (cmd < cmdEvTrigger || cmd > cmdEvTCPKick) && cmd != cmdEvRTO {
 		return nil
 	}
 	m, err := unmarshal(b)
@@ -118,6 +125,8 @@ func (m *message) event(cmd uint8) (Event, error) {
 	case cmdEvTCPKick:
 		return TCPKick{at, m.addr[attrULIDLocal], m.addr[attrULIDPeer], uint32(m.num[attrSockets])},
 			m.need(attrULIDLocal, attrULIDPeer, attrSockets)
+	case cmdEvRTO:
+		return RTO{at, tag}, m.need(attrTagLocal)
 	}
 	return nil, fmt.Errorf("command %d is no event", cmd)
 }

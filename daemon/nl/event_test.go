@@ -50,7 +50,8 @@ func TestEvents(t *testing.T) {
 		"context gone": {cmdEvCtxGone, eventMessage(), ContextGone{99, Context{
 			ULIDLocal: ulidA, ULIDPeer: ulidB, TagLocal: 5, ReapEpoch: 8,
 		}}},
-		"TCP kick": {cmdEvTCPKick, eventMessage(), TCPKick{99, ulidA, ulidB, 3}},
+		"TCP kick":               {cmdEvTCPKick, eventMessage(), TCPKick{99, ulidA, ulidB, 3}},
+		"retransmission timeout": {cmdEvRTO, eventMessage(), RTO{99, 5}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			b, err := tc.m.marshal()

@@ -8,6 +8,7 @@ type Settings struct {
 	Enabled    *bool // hooked; the kernel refuses false while contexts live
 	Heuristic  *string
 	TCPKick    *bool
+	RTOHint    *bool // events RTO are sent
 	GSOMode    *GSOMode
 	GSODevices []Device // for devices whose mode differs, the first that matches counts; nil leaves them, too
 	MarkMask   *uint32
@@ -26,6 +27,9 @@ func (s *Settings) message() *message {
 	if s.TCPKick != nil {
 		m.setBool(attrTCPKick, *s.TCPKick)
 	}
+	if s.RTOHint != nil {
+		m.setBool(attrRTOHint, *s.RTOHint)
+	}
 	if s.GSOMode != nil {
 		m.set(attrGSOMode, uint64(*s.GSOMode))
 	}
@@ -40,13 +44,13 @@ func (s *Settings) message() *message {
 }
 
 func (m *message) settings() (Settings, error) {
-	if err := m.need(attrEnabled, attrHeuristic, attrTCPKick, attrGSOMode, attrMarkMask); err != nil {
+	if err := m.need(attrEnabled, attrHeuristic, attrTCPKick, attrRTOHint, attrGSOMode, attrMarkMask); err != nil {
 		return Settings{}, err
 	}
-	enabled, kick := m.num[attrEnabled] != 0, m.num[attrTCPKick] != 0
+	enabled, kick, rto := m.num[attrEnabled] != 0, m.num[attrTCPKick] != 0, m.num[attrRTOHint] != 0
 	gso, mask, name := GSOMode(m.num[attrGSOMode]), uint32(m.num[attrMarkMask]), m.str
 	return Settings{
-		Enabled: &enabled, Heuristic: &name, TCPKick: &kick, GSOMode: &gso, MarkMask: &mask, Heuristics: m.names,
+		Enabled: &enabled, Heuristic: &name, TCPKick: &kick, RTOHint: &rto, GSOMode: &gso, MarkMask: &mask, Heuristics: m.names,
 		GSODevices: m.rules,
 	}, nil
 }

@@ -51,6 +51,7 @@ const (
 	cmdHeurGet
 	cmdHeurSet
 	cmdDevGet
+	cmdEvRTO
 )
 
 // Attributes.
@@ -100,6 +101,7 @@ const (
 	attrAsked
 	attrGSODevices
 	attrDevice
+	attrRTOHint
 
 	attrCount
 )
@@ -209,6 +211,7 @@ const (
 	StatTxBound
 	StatRxICMP
 	StatRxICMPUnknown
+	StatRTOHints
 
 	statCount
 )
@@ -237,6 +240,7 @@ var statNames = [statCount]string{
 	StatTxBound:        "tx_bound",
 	StatRxICMP:         "rx_icmp",
 	StatRxICMPUnknown:  "rx_icmp_unknown",
+	StatRTOHints:       "rto_hints",
 }
 
 // String returns the counter's name in lower case with underscores, "stat_N" for one that this program does not know.

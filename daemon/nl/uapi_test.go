@@ -23,7 +23,7 @@ var goNumbers = map[string]int{
 	"SHIM6_CMD_EV_SEND_TIMEOUT": cmdEvSendTimeout, "SHIM6_CMD_EV_KEEPALIVE_DUE": cmdEvKeepaliveDue,
 	"SHIM6_CMD_EV_PAYLOAD_SEEN": cmdEvPayloadSeen, "SHIM6_CMD_EV_UNKNOWN_TAG": cmdEvUnknownTag,
 	"SHIM6_CMD_EV_CTX_GONE": cmdEvCtxGone, "SHIM6_CMD_EV_TCP_KICK": cmdEvTCPKick, "SHIM6_CMD_HEUR_GET": cmdHeurGet,
-	"SHIM6_CMD_HEUR_SET": cmdHeurSet, "SHIM6_CMD_DEV_GET": cmdDevGet,
+	"SHIM6_CMD_HEUR_SET": cmdHeurSet, "SHIM6_CMD_DEV_GET": cmdDevGet, "SHIM6_CMD_EV_RTO": cmdEvRTO,
 
 	"SHIM6_A_UNSPEC": attrUnspec, "SHIM6_A_PAD": attrPad, "SHIM6_A_ULID_LOCAL": attrULIDLocal,
 	"SHIM6_A_ULID_PEER": attrULIDPeer, "SHIM6_A_FII": attrFII, "SHIM6_A_TAG_LOCAL": attrTagLocal,
@@ -41,6 +41,7 @@ var goNumbers = map[string]int{
 	"SHIM6_A_HEURISTICS": attrHeuristics, "SHIM6_A_TCP_KICK": attrTCPKick, "SHIM6_A_GSO_MODE": attrGSOMode,
 	"SHIM6_A_MARK_MASK": attrMarkMask, "SHIM6_A_STATS": attrStats, "SHIM6_A_STACK": attrStack, "SHIM6_A_USE": attrUse,
 	"SHIM6_A_PARAM": attrParam, "SHIM6_A_ASKED": attrAsked, "SHIM6_A_GSO_DEVICES": attrGSODevices, "SHIM6_A_DEVICE": attrDevice,
+	"SHIM6_A_RTO_HINT": attrRTOHint,
 
 	"SHIM6_DEV_A_UNSPEC": devAttrUnspec, "SHIM6_DEV_A_NAME": devAttrName, "SHIM6_DEV_A_GSO_MODE": devAttrGSOMode,
 	"SHIM6_DEV_A_IFINDEX": devAttrIfindex, "SHIM6_DEV_A_GSO_WHY": devAttrGSOWhy,
@@ -187,7 +188,7 @@ func TestKindsAreThoseOfTheHeader(t *testing.T) {
 
 func TestStatString(t *testing.T) {
 	for s, want := range map[Stat]string{
-		StatTxRewritten: "tx_rewritten", StatEventsLost: "events_lost", statUnspec: "stat_0", statCount: "stat_24", 65535: "stat_65535",
+		StatTxRewritten: "tx_rewritten", StatEventsLost: "events_lost", statUnspec: "stat_0", statCount: "stat_25", 65535: "stat_65535",
 	} {
 		if got := s.String(); got != want {
 			t.Errorf("Stat(%d).String() = %q, want %q", uint16(s), got, want)

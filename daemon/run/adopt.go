@@ -57,7 +57,7 @@ func (l *Loop) setModule() error {
 		rules = append(rules, nl.Device{Name: d.Pattern, GSO: gsoMode(d.GSO)})
 	}
 	return l.ports.Kernel.SetSettings(nl.Settings{
-		Enabled: &enabled, TCPKick: &l.cfg.TCPKick, GSOMode: &gso, GSODevices: rules, MarkMask: &l.cfg.MarkMask,
+		Enabled: &enabled, TCPKick: &l.cfg.TCPKick, RTOHint: &l.cfg.Hints.RTO, GSOMode: &gso, GSODevices: rules, MarkMask: &l.cfg.MarkMask,
 	})
 }
 

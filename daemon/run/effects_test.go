@@ -276,6 +276,7 @@ func TestMessages(t *testing.T) {
 	l.onKernel(nl.TCPKick{At: 5, ULIDLocal: ulidA, ULIDPeer: ulidB, Sockets: 3})
 	l.held[1] = &held{ulids: engine.ULIDPair{Local: ulidA, Peer: ulidB}}
 	l.onKernel(nl.SendTimeout{At: 6, TagLocal: 1, Epoch: 9})
+	l.onKernel(nl.RTO{At: 7, TagLocal: 1}) // comes to nothing, for there is no context, and to no complaint
 	for msg, want := range map[string]map[string]any{
 		"tcp kick":     {"sockets": 3.0, "boottime_ns": 5.0, "ulid_local": "2001:db8:a1::1"},
 		"send timeout": {"tag": "000000000001", "boottime_ns": 6.0, "ulid_peer": "2001:db8:b1::1"},

@@ -56,6 +56,8 @@ func (l *Loop) onKernel(ev nl.Event) {
 		l.onContextGone(wire.ContextTag(ev.Context.TagLocal))
 	case nl.TCPKick:
 		l.report.tcpKick(l.now, ev)
+	case nl.RTO:
+		l.handle(engine.ContextHint{Tag: wire.ContextTag(ev.TagLocal), Why: "TCP retransmission timeout"})
 	case nl.Lost:
 		l.stats.kernelLost.Add(1)
 		l.log.Warn("events of the kernel were lost, comparing contexts")

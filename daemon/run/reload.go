@@ -98,6 +98,7 @@ func (l *Loop) reconfigure() (r ctl.Reloaded, err error) {
 func (l *Loop) changeSettings(old *config.Config) error {
 	same := *l.cfg
 	same.TCPKick, same.GSO, same.GSODevices, same.MarkMask = old.TCPKick, old.GSO, old.GSODevices, old.MarkMask
+	same.Hints.RTO = old.Hints.RTO
 	if apply, _ := same.Difference(l.cfg); len(apply) > 0 {
 		if err := l.setModule(); err != nil {
 			return err

@@ -16,7 +16,7 @@
  *   CTX_GET     TAG_LOCAL -> one context; with NLM_F_DUMP -> every context, resumable
  *   CTX_FLUSH   every context of the namespace; returns when xfrm has freed their states, which hold the module
  *   REAP_SET    TAG_LOCAL, REAP_STATE, REAP_EPOCH, [SEND_TIMER, KEEPALIVE_TIMER]: atomically, see enum shim6_timer_op
- *   CFG_SET     any of ENABLED, HEURISTIC, TCP_KICK, GSO_MODE, GSO_DEVICES, MARK_MASK
+ *   CFG_SET     any of ENABLED, HEURISTIC, TCP_KICK, GSO_MODE, GSO_DEVICES, MARK_MASK, RTO_HINT
  *   CFG_GET     -> the same, and HEURISTICS (names of the registered ones)
  *   STATS_GET   -> STATS: one nested u64 per enum shim6_stat
  *   CAND_GET    dump: ULID_LOCAL, ULID_PEER, BYTES, PACKETS, AGE_MS, [ASKED] of each flow that has no context
@@ -45,6 +45,7 @@
  *   EV_UNKNOWN_TAG    LOCATOR_SRC, LOCATOR_DST, TAG                  payload with a tag of no context, rate-limited
  *   EV_CTX_GONE       context                    one of its xfrm states was deleted by somebody else: the pair is gone
  *   EV_TCP_KICK       ULID_LOCAL, ULID_PEER, SOCKETS                 sockets whose retransmission timer was reset
+ *   EV_RTO            TAG_LOCAL                  TCP sends again since its timer expired, told five times a second at most
  */
 #ifndef _UAPI_LINUX_SHIM6_H
 #define _UAPI_LINUX_SHIM6_H
@@ -86,6 +87,7 @@ enum shim6_cmd {
 	SHIM6_CMD_HEUR_GET,
 	SHIM6_CMD_HEUR_SET,
 	SHIM6_CMD_DEV_GET,
+	SHIM6_CMD_EV_RTO,
 
 	__SHIM6_CMD_MAX,
 	SHIM6_CMD_MAX = __SHIM6_CMD_MAX - 1
@@ -137,6 +139,7 @@ enum shim6_attr {
 	SHIM6_A_ASKED,			/* flag: an EV_TRIGGER asked for a context */
 	SHIM6_A_GSO_DEVICES,		/* nested SHIM6_A_DEVICE, the first that matches counts */
 	SHIM6_A_DEVICE,			/* nested enum shim6_dev_attr */
+	SHIM6_A_RTO_HINT,		/* u8: 0 or 1, default 0: EV_RTO is sent */
 
 	__SHIM6_A_MAX,
 	SHIM6_A_MAX = __SHIM6_A_MAX - 1
@@ -270,6 +273,7 @@ enum shim6_stat {
 	SHIM6_STAT_TX_BOUND,		/* sent with ULIDs: the socket is bound to a device not the path's */
 	SHIM6_STAT_RX_ICMP,		/* ICMPv6 errors about rewritten packets */
 	SHIM6_STAT_RX_ICMP_UNKNOWN,	/* that quote a tag or locators of no context, and changed nothing */
+	SHIM6_STAT_RTO_HINTS,		/* EV_RTO */
 
 	__SHIM6_STAT_MAX,
 	SHIM6_STAT_MAX = __SHIM6_STAT_MAX - 1

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"shim6/test/lab/daemon"
+	"shim6/test/lab/fault"
 	"shim6/test/lab/report"
 	"shim6/test/lab/topo"
 	"shim6/test/lab/traffic"
@@ -60,7 +61,17 @@ func runHints(e *Env) error {
 	if err := errors.Join(p.a.Stop(), p.b.Stop(), p.a.SetFailBack(hintsFailBack), p.b.SetFailBack(hintsFailBack), p.a.Start(), p.b.Start()); err != nil {
 		return err
 	}
-	return e.hinted(p, "with", 6*time.Minute, p.withReturn)
+	if err := e.hinted(p, "with", 6*time.Minute, p.withReturn); err != nil {
+		return err
+	}
+	cut, err := fault.Install(net.R1)
+	if err != nil {
+		return err
+	}
+	if err := errors.Join(p.a.Stop(), p.a.Configure("hints:\n  rto: true\n"), p.a.Start()); err != nil {
+		return err
+	}
+	return e.hinted(p, "after TCP's timeout and with", time.Minute, func() error { return p.tcpTimeout(cut) })
 }
 
 // hinted does something while a transfer runs, which must then end well.
@@ -131,6 +142,27 @@ func (p *peers) withReturn() error {
 	e.Check("payload returns after the flapping, when the link was good for the stable time", back >= hintsFailBack && back < returnLimit,
 		"after %v, %d path changes in all", back, p.pathChanges()-before)
 	return nil
+}
+
+// tcpTimeout has provider 1 die silently: TCP is the first to notice.
+func (p *peers) tcpTimeout(cut *fault.Switch) error {
+	e := p.e
+	c, err := p.established()
+	if err != nil {
+		return err
+	}
+	e.Check("payload is on provider 1 before it dies", c.Current == p.a1(), "%s", p.net.Short(c.Current.String()))
+	time.Sleep(time.Second)
+	if err := cut.Cut(); err != nil {
+		return err
+	}
+	took, err := p.movesTo(p.a2(), hintsSendTimeout*2)
+	if err != nil {
+		return err
+	}
+	e.Check("TCP's retransmission timeout has payload leave a dead provider well before the Send Timeout", took < carrierLimit,
+		"after %v of %v", took, hintsSendTimeout)
+	return cut.Heal()
 }
 
 func (p *peers) a1() daemon.Pair { return daemon.Pair{Local: p.net.A1, Peer: p.net.B1} }

@@ -103,6 +103,7 @@ func wrongValue() []request {
 				with(genl.KeepaliveIntervalMS, genl.U32(genl.KeepaliveIntervalMS, 1001))),
 		configure("enabled 2", genl.U8(genl.Enabled, 2)),
 		configure("TCP kick 2", genl.U8(genl.TCPKick, 2)),
+		configure("RTO hint 2", genl.U8(genl.RTOHint, 2)),
 		configure("GSO mode 3", genl.U8(genl.GSOMode, 3)),
 		configure("33 devices", genl.Nest(genl.GSODevices, repeat(33, gsoDevice("p1", genl.GSOWhole))...)),
 		configure("device of GSO mode 3", genl.Nest(genl.GSODevices, gsoDevice("p1", 3))),

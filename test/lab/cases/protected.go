@@ -118,13 +118,6 @@ func (p *protected) forget() error {
 	return errors.Join(err1, err2)
 }
 
-// stats reads a counter of both hosts.
-func (p *protected) stats(number uint16) (a, b uint64, err error) {
-	a, errA := stat(p.a, number)
-	b, errB := stat(p.b, number)
-	return a, b, errors.Join(errA, errB)
-}
-
 // ulids returns the ULIDs of what was sent between two addresses by either host, and the tag that it must have when it was
 // rewritten; false when they are not of the two.
 func (p *protected) ulids(src, dst netip.Addr) (from, to netip.Addr, tag uint64, ok bool) {

@@ -8,6 +8,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -68,6 +69,16 @@ func (d *Daemon) SetFailBack(after time.Duration) error {
 		return err
 	}
 	return os.WriteFile(d.config, bytes.Replace(old, []byte("fail_back: 0s"), fmt.Appendf(nil, "fail_back: %v", after), 1), 0o644)
+}
+
+// Configure adds to the configuration of the daemon that is started next.
+func (d *Daemon) Configure(yaml string) error {
+	f, err := os.OpenFile(d.config, os.O_APPEND|os.O_WRONLY, 0)
+	if err != nil {
+		return err
+	}
+	_, err = f.WriteString(yaml)
+	return errors.Join(err, f.Close())
 }
 
 // Start starts the daemon and waits until it answers.

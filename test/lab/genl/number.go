@@ -32,6 +32,7 @@ const (
 	HeurGet
 	HeurSet
 	DevGet
+	EvRTO
 	cmdEnd
 )
 
@@ -81,6 +82,7 @@ const (
 	Asked
 	GSODevices
 	Device
+	RTOHint
 	attrEnd
 )
 
