@@ -65,8 +65,8 @@ static noinline struct dst_entry *look_up_route(struct net *net, struct shim6_pa
 }
 
 /*
- * The route between the path's locators, with a reference; IPsec policy for the locators is in it. It is in the VRF that
- * the ULIDs' route is in.
+ * The route between the path's locators, with a reference; IPsec policy for the locators is in it. It is in the VRF
+ * that the ULIDs' route is in.
  */
 static struct dst_entry *path_route(struct net *net, struct shim6_path *path, int vrf)
 {
@@ -245,8 +245,8 @@ out:
 }
 
 /*
- * Whether the socket is bound to a device other than the one that the path leaves by. Who binds a socket to a device wants
- * nothing of it to leave by another, which may lead past a tunnel.
+ * Whether the socket is bound to a device other than the one that the path leaves by. Who binds a socket to a device
+ * wants nothing of it to leave by another, which may lead past a tunnel.
  */
 static bool is_bound_elsewhere(const struct nf_hook_state *state, struct shim6_path *path, int vrf)
 {
@@ -348,8 +348,8 @@ static unsigned int local_out(void *priv, struct sk_buff *skb, const struct nf_h
 		}
 	}
 	/*
-	 * Nothing may leave with an address that is no longer ours, or wait for a neighbour where there is none: TCP does not
-	 * send again what still waits.
+	 * Nothing may leave with an address that is no longer ours, or wait for a neighbour where there is none: TCP
+	 * does not send again what still waits.
 	 */
 	if (READ_ONCE(ctx->ulid_gone) || leads_nowhere(skb_dst(skb))) {
 		shim6_count(sn, SHIM6_STAT_TX_NO_ROUTE);

@@ -226,7 +226,8 @@ int shim6_fill_ctx(struct sk_buff *skb, const struct shim6_ctx *ctx, const struc
 	    nla_put_u64_64bit(skb, SHIM6_A_TX_BYTES, sum.tx_bytes, SHIM6_A_PAD) ||
 	    nla_put_u64_64bit(skb, SHIM6_A_RX_PACKETS, sum.rx_packets, SHIM6_A_PAD) ||
 	    nla_put_u64_64bit(skb, SHIM6_A_RX_BYTES, sum.rx_bytes, SHIM6_A_PAD) ||
-	    nla_put_u64_64bit(skb, SHIM6_A_IDLE_MS, jiffies64_to_msecs(min(jiffies - sum.last_tx, jiffies - sum.last_rx)), SHIM6_A_PAD))
+	    nla_put_u64_64bit(skb, SHIM6_A_IDLE_MS,
+			      jiffies64_to_msecs(min(jiffies - sum.last_tx, jiffies - sum.last_rx)), SHIM6_A_PAD))
 		return -EMSGSIZE;
 	return 0;
 }

@@ -45,7 +45,7 @@
  *   EV_UNKNOWN_TAG    LOCATOR_SRC, LOCATOR_DST, TAG                  payload with a tag of no context, rate-limited
  *   EV_CTX_GONE       context                    one of its xfrm states was deleted by somebody else: the pair is gone
  *   EV_TCP_KICK       ULID_LOCAL, ULID_PEER, SOCKETS                 sockets whose retransmission timer was reset
- *   EV_RTO            TAG_LOCAL                  TCP sends again since its timer expired, told five times a second at most
+ *   EV_RTO            TAG_LOCAL                  TCP sends again, its timer having expired; at most five a second
  */
 #ifndef _UAPI_LINUX_SHIM6_H
 #define _UAPI_LINUX_SHIM6_H
