@@ -7,8 +7,10 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -56,10 +58,12 @@ func readLab(root, out string) (labResults, error) {
 			return err
 		}
 		r := labResult{file: name, at: info.ModTime()}
-		if err := json.Unmarshal(raw, &r.Result); err != nil {
+		var shape *json.UnmarshalTypeError
+		switch err := json.Unmarshal(raw, &r.Result); {
+		case errors.As(err, &shape): // others leave a result too, of another shape
+		case err != nil:
 			return fmt.Errorf("%s: %w", name, err)
-		}
-		if r.Case != "" && r.Kernel != "" { // others leave a result too
+		case r.Case != "" && r.Kernel != "":
 			l.results = append(l.results, r)
 		}
 		return nil
@@ -83,7 +87,37 @@ func readLab(root, out string) (labResults, error) {
 	return l, nil
 }
 
-// outcomeOf judges a check of a case: it must hold on each kernel that there is a result for.
+// fresh gives the results of a case that are of the code as it is, the newest of each kernel.
+func (l labResults) fresh(name string) map[string]labResult {
+	newest := map[string]labResult{}
+	for _, r := range l.results {
+		if r.Case == name && !r.at.Before(l.changed) && r.at.After(newest[r.Kernel].at) {
+			newest[r.Kernel] = r
+		}
+	}
+	return newest
+}
+
+// stale lists the cases that tables name and that have no fresh result.
+func (l labResults) stale(tables []Table) (names []string, err error) {
+	for _, t := range tables {
+		for _, row := range t.Rows {
+			for _, s := range row.Lab {
+				name, _, err := parseLab(s)
+				if err != nil {
+					return nil, err
+				}
+				if len(l.fresh(name)) == 0 && !slices.Contains(names, name) {
+					names = append(names, name)
+				}
+			}
+		}
+	}
+	slices.Sort(names)
+	return names, nil
+}
+
+// outcomeOf judges a check of a case: it must hold on each kernel that there is a fresh result for.
 func (l labResults) outcomeOf(s string) Outcome {
 	o := Outcome{Name: "lab " + s}
 	name, check, err := parseLab(s)
@@ -91,36 +125,28 @@ func (l labResults) outcomeOf(s string) Outcome {
 		o.Detail = err.Error()
 		return o
 	}
-	again := labCommand + name
-	var kernels []string
-	for _, r := range l.results {
-		if r.Case != name {
-			continue
-		}
-		found := false
+	results := l.fresh(name)
+	if len(results) == 0 {
+		o.Detail = fmt.Sprintf("no result later than %s: %s%s", l.what, labCommand, name)
+		return o
+	}
+	kernels := slices.Sorted(maps.Keys(results))
+	for _, kernel := range kernels {
+		r, found := results[kernel], false
 		for _, c := range r.Checks {
 			switch {
 			case c.Name != check:
 				continue
 			case !c.OK:
-				o.Detail = fmt.Sprintf("fails on %s: %s", r.Kernel, c.Detail)
+				o.Detail = fmt.Sprintf("fails on %s: %s", kernel, c.Detail)
 				return o
 			}
 			found = true
 		}
-		switch {
-		case !found:
+		if !found {
 			o.Detail = fmt.Sprintf("%s has no such check", r.file)
 			return o
-		case r.at.Before(l.changed):
-			o.Detail = fmt.Sprintf("%s is older than %s: %s", r.file, l.what, again)
-			return o
 		}
-		kernels = append(kernels, r.Kernel)
-	}
-	if len(kernels) == 0 {
-		o.Detail = "no result: " + again
-		return o
 	}
 	o.OK, o.Detail = true, "pass on "+strings.Join(kernels, ", ")
 	return o

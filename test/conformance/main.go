@@ -9,16 +9,25 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 )
 
 func main() {
 	root := flag.String("root", ".", "the folder of go.mod")
 	out := flag.String("out", "test/out/conformance", "where matrix.txt and result.json go")
 	labOut := flag.String("lab", "test/out", "where the lab left its results")
+	stale := flag.Bool("stale", false, "only print the lab cases that have to run first")
 	flag.Parse()
 	if flag.NArg() > 0 {
 		fmt.Fprintf(os.Stderr, "conformance: error: %q is no flag\n", flag.Arg(0))
 		os.Exit(2)
+	}
+	if *stale {
+		if err := printStale(*root, *labOut); err != nil {
+			fmt.Fprintf(os.Stderr, "conformance: error: %v\n", err)
+			os.Exit(1)
+		}
+		return
 	}
 	open, err := run(*root, *out, *labOut)
 	if err != nil {
@@ -28,6 +37,21 @@ func main() {
 	if open > 0 {
 		os.Exit(1)
 	}
+}
+
+// printStale prints the lab cases without a result of the code as it is.
+func printStale(root, labOut string) error {
+	tables, err := loadTables()
+	if err != nil {
+		return err
+	}
+	lab, err := readLab(root, labOut)
+	if err != nil {
+		return err
+	}
+	names, err := lab.stale(tables)
+	fmt.Println(strings.Join(names, " "))
+	return err
 }
 
 // run judges every row and gives how many are open.
