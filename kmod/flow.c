@@ -69,23 +69,21 @@ const struct rhashtable_params shim6_node_params = {
 };
 
 /*
- * Find a node in the table, and keep it where it is found sooner next time. Whoever takes it out of the table says so
- * and then looks there, we put it there and then look whether it was taken out: one of both takes it away again. So
- * nobody finds it there who came after its last grace period began.
+ * Find a node in the table, and keep it where it is found sooner next time, unless it was taken out of the table
+ * meanwhile or somebody else is at it. The lock sees that nobody puts a node there that is gone: a reader who came
+ * after the node's last grace period began would find it.
  */
 struct shim6_node *shim6_node_look_up(struct shim6_net *sn, const struct in6_addr *local,
 				      const struct in6_addr *peer)
 {
 	struct shim6_pair ulids = { *local, *peer };
 	struct shim6_node *node = rhashtable_lookup(&sn->by_ulid, &ulids, shim6_node_params);
-	struct shim6_node __rcu **recent = &sn->recent[shim6_recent_slot(local, peer)];
 
-	if (!node)
-		return NULL;
-	rcu_assign_pointer(*recent, node);
-	smp_mb();	/* pairs with the one in shim6_node_forget() */
-	if (unlikely(READ_ONCE(node->gone)))
-		cmpxchg(recent, RCU_INITIALIZER(node), NULL);
+	if (node && spin_trylock_bh(&sn->recent_lock)) {
+		if (!node->gone)
+			rcu_assign_pointer(sn->recent[shim6_recent_slot(local, peer)], node);
+		spin_unlock_bh(&sn->recent_lock);
+	}
 	return node;
 }
 
@@ -94,9 +92,11 @@ void shim6_node_forget(struct shim6_net *sn, struct shim6_node *node)
 {
 	struct shim6_node __rcu **recent = &sn->recent[shim6_recent_slot(&node->ulids.local, &node->ulids.peer)];
 
-	WRITE_ONCE(node->gone, true);
-	smp_mb();	/* pairs with the one in shim6_node_look_up() */
-	cmpxchg(recent, RCU_INITIALIZER(node), NULL);
+	spin_lock_bh(&sn->recent_lock);
+	node->gone = true;
+	if (rcu_access_pointer(*recent) == node)
+		RCU_INIT_POINTER(*recent, NULL);
+	spin_unlock_bh(&sn->recent_lock);
 }
 
 static struct candidate *node_candidate(struct shim6_node *node)
@@ -325,6 +325,7 @@ void shim6_flow_flush(struct shim6_net *sn)
 void shim6_flow_net_init(struct shim6_net *sn)
 {
 	INIT_DELAYED_WORK(&sn->aging, age);
+	spin_lock_init(&sn->recent_lock);
 	ratelimit_state_init(&sn->trigger_limit, HZ, 100);
 	ratelimit_set_flags(&sn->trigger_limit, RATELIMIT_MSG_ON_RELEASE);
 }

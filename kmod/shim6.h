@@ -142,6 +142,7 @@ struct shim6_net {
 	struct net		*net;
 	struct rhashtable	by_ulid;	/* shim6_node */
 	struct shim6_node __rcu	*recent[1 << SHIM6_RECENT_BITS]; /* found in by_ulid lately, see shim6_node_find() */
+	spinlock_t		recent_lock;	/* writes to recent, and gone of nodes */
 	struct rhashtable	by_tag;		/* shim6_ctx by tag_local */
 	struct rhltable		by_peer;	/* shim6_paths by tag_peer */
 	struct shim6_stack __rcu *stack;	/* NULL is "none" */
@@ -338,10 +339,12 @@ int shim6_node_promote(struct shim6_net *sn, struct shim6_ctx *ctx);
 void shim6_flow_create(struct shim6_net *sn, const struct in6_addr *local, const struct in6_addr *peer,
 		       const struct sk_buff *skb);
 void shim6_flow_note(struct shim6_net *sn, struct shim6_node *node, const struct sk_buff *skb, bool sent);
+
 /* Where a node is kept that was found lately. Who makes others collide here takes the short cut from them, no more. */
 static inline u32 shim6_recent_slot(const struct in6_addr *local, const struct in6_addr *peer)
 {
-	return hash_32(local->s6_addr32[3] + peer->s6_addr32[2] * 3 + peer->s6_addr32[3] * 5, SHIM6_RECENT_BITS);
+	return hash_32((__force u32)local->s6_addr32[3] + (__force u32)peer->s6_addr32[2] * 3 +
+		       (__force u32)peer->s6_addr32[3] * 5, SHIM6_RECENT_BITS);
 }
 
 /* The caller is in an RCU read section. */
