@@ -111,6 +111,11 @@ table ip6 lab {
 	}
 	defer client.close()
 	from := netip.AddrPortFrom(p.A1, clientPort)
+	// The kernel drops what is held when the last context goes, and the module's hooks with it.
+	stays := pair{p.A2, p.B1}
+	if err := establish(p.A, newContext(stays, tagA+1, tagB+1, stays, p.A2)); err != nil {
+		return err
+	}
 	for _, x := range []struct {
 		name      string
 		meanwhile func() error

@@ -44,7 +44,7 @@ func runUnload(e *Env) error {
 	if err := e.flushUnderTraffic(source); err != nil {
 		return err
 	}
-	return e.again(5)
+	return e.again(5, nil)
 }
 
 // deleteUnderTraffic ends the namespaces while the module rewrites packets in them.

@@ -22,20 +22,42 @@ var unloadAgain = Case{
 	About:    "a hundred namespaces vanish and the modules unload a hundred times, under traffic: nothing is left",
 	FastTime: true, // waiting for grace periods is most of it
 	Limit:    10 * time.Minute,
-	Run:      func(e *Env) error { return e.again(50) },
+	Run:      runUnloadAgain,
+}
+
+func runUnloadAgain(e *Env) error {
+	const rounds, settled = 50, 10 // rounds after which everything that the kernel allocates once is there
+	var before int64
+	err := e.again(rounds, func(round int) (err error) {
+		if round == settled {
+			before, err = slabAtRest()
+		}
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	after, err := slabAtRest()
+	// A context and its states that stay from each round would be more, and some noise.
+	const context = 2048
+	noise := int64(64 << 10)
+	if e.Debug {
+		noise += quarantine // it is for kmemleak to tell
+	}
+	grown := after - before
+	e.Check("and the slabs are as they were", err == nil && grown < (rounds-settled)*context+noise, "grown by %d KiB in %d rounds %s", grown>>10, rounds-settled, errText(err))
+	return nil
 }
 
 // again makes two hosts so often, and while they send, takes the modules away under them and then, with the modules back, their
 // namespaces: twice as many of each go as there are rounds. The module itself complains when it frees less than it has made.
-func (e *Env) again(rounds int) error {
-	settled := rounds / 5 // rounds after which everything that the kernel allocates once is there
-	var before int64
+// Before each round it calls between, unless that is nil.
+func (e *Env) again(rounds int, between func(round int) error) error {
 	var moved uint64
 	start := time.Now()
 	for round := range rounds {
-		if round == settled {
-			var err error
-			if before, err = slabAtRest(); err != nil {
+		if between != nil {
+			if err := between(round); err != nil {
 				return err
 			}
 		}
@@ -50,15 +72,6 @@ func (e *Env) again(rounds int) error {
 	}
 	e.Check(fmt.Sprintf("%d namespaces and %d times the modules go under traffic", 2*rounds, 2*rounds), true, "%d packets were rewritten, %v a round",
 		moved, (time.Since(start) / time.Duration(rounds)).Round(time.Millisecond))
-	after, err := slabAtRest()
-	// A context and its states that stay from each round would be more, and some noise.
-	const context = 2048
-	noise := int64(64 << 10)
-	if e.Debug {
-		noise += quarantine // it is for kmemleak to tell
-	}
-	grown := after - before
-	e.Check("and the slabs are as they were", err == nil && grown < int64(rounds-settled)*context+noise, "grown by %d KiB in %d rounds %s", grown>>10, rounds-settled, errText(err))
 	return nil
 }
 

@@ -37,14 +37,15 @@ func (s *Sender) Send(src, dst netip.Addr, m Message) error {
 	return nil
 }
 
-// SendPacket sends an IPv6 packet as it is.
+// SendPacket sends an IPv6 packet as it is, whatever follows its header.
 func (s *Sender) SendPacket(octets []byte) error {
-	p, err := packet.Parse(octets)
-	if err != nil {
-		return err
+	const destination = 24 // in the IPv6 header
+	if len(octets) < destination+16 {
+		return fmt.Errorf("%d octets are no IPv6 packet", len(octets))
 	}
-	if err := unix.Sendto(s.socket, octets, 0, &unix.SockaddrInet6{Addr: p.Dst.As16()}); err != nil {
-		return fmt.Errorf("send %v: %w", p, err)
+	to := [16]byte(octets[destination:])
+	if err := unix.Sendto(s.socket, octets, 0, &unix.SockaddrInet6{Addr: to}); err != nil {
+		return fmt.Errorf("send to %v: %w", netip.AddrFrom16(to), err)
 	}
 	return nil
 }
