@@ -38,6 +38,9 @@ func runRaces(e *Env) error {
 		return err
 	}
 	defer e.unloadUnderTest()
+	if err := keepHooksCompiled(); err != nil {
+		return err
+	}
 	control, err := controlMessages()
 	if err != nil {
 		return err

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/google/nftables"
 	"golang.org/x/sys/unix"
 
 	"shim6/test/lab/genl"
@@ -36,6 +37,9 @@ func runUnload(e *Env) error {
 	if err := traffic.Fill(source, 40<<20, 1); err != nil {
 		return err
 	}
+	if err := keepHooksCompiled(); err != nil {
+		return err
+	}
 	e.Say("the hosts' namespaces are deleted")
 	if err := e.deleteUnderTraffic(source); err != nil {
 		return err
@@ -45,6 +49,25 @@ func runUnload(e *Env) error {
 		return err
 	}
 	return e.again(5, nil)
+}
+
+// keepHooksCompiled hooks the guest's own namespace for as long as the case runs. The first hook in the system and the last one patch
+// the kernel's code; emulated processors that execute it meanwhile can still see the breakpoint when it is gone, and die of it.
+func keepHooksCompiled() error {
+	conn, err := nftables.New()
+	if err != nil {
+		return fmt.Errorf("nftables: %w", err)
+	}
+	table := conn.AddTable(&nftables.Table{Family: nftables.TableFamilyIPv6, Name: "stays"})
+	for name, hook := range map[string]*nftables.ChainHook{"in": nftables.ChainHookPrerouting, "out": nftables.ChainHookOutput} {
+		conn.AddChain(&nftables.Chain{
+			Name: name, Table: table, Type: nftables.ChainTypeFilter, Hooknum: hook, Priority: nftables.ChainPriorityFilter,
+		})
+	}
+	if err := conn.Flush(); err != nil {
+		return fmt.Errorf("chains of the guest: %w", err)
+	}
+	return nil
 }
 
 // deleteUnderTraffic ends the namespaces while the module rewrites packets in them.
