@@ -79,6 +79,9 @@ func send(fd int, message []byte, to *unix.SockaddrInet6) error {
 func receive(fd int, from netip.AddrPort) ([]byte, error) {
 	buffer := make([]byte, maxMessage)
 	n, sender, err := unix.Recvfrom(fd, buffer, 0)
+	for errors.Is(err, unix.EINTR) {
+		n, sender, err = unix.Recvfrom(fd, buffer, 0)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("receive: %w", err)
 	}
@@ -105,7 +108,7 @@ func answer(fd int, from netip.AddrPort, to *unix.SockaddrInet6) *answers {
 		defer close(a.done)
 		for !a.over.Load() {
 			message, err := receive(fd, from)
-			if errors.Is(err, unix.EAGAIN) || errors.Is(err, unix.EINTR) {
+			if errors.Is(err, unix.EAGAIN) {
 				continue
 			}
 			if err == nil && len(message) == 0 {

@@ -56,6 +56,9 @@ func openStream(e Ends, kind, proto int, set ...option) (*Talk, error) {
 func writeAll(fd int, message []byte) error {
 	for len(message) > 0 {
 		n, err := unix.Write(fd, message)
+		if errors.Is(err, unix.EINTR) { // a signal to the Go runtime ends a call with a time limit
+			continue
+		}
 		if err != nil {
 			return fmt.Errorf("write: %w", err)
 		}
@@ -68,6 +71,9 @@ func readAll(fd, size int) ([]byte, error) {
 	buffer := make([]byte, size)
 	for at := 0; at < size; {
 		n, err := unix.Read(fd, buffer[at:])
+		if errors.Is(err, unix.EINTR) {
+			continue
+		}
 		if err != nil {
 			return nil, fmt.Errorf("read at octet %d: %w", at, err)
 		}
