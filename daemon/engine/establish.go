@@ -185,19 +185,19 @@ func (e *Engine) request(now time.Time, p PacketIn, k contextKey, r shim6.Reques
 		return
 	}
 	c := e.table.find(k)
+	var turn uint64
+	if c != nil {
+		turn = c.updatesCome
+	}
 	switch {
 	case !e.sourceFits(c, k, r):
 		e.drop(p, ReasonNotALocator, r.Why)
 	case c == nil && !e.hasRoom():
 		e.drop(p, ReasonContextsFull, r.Why)
 	case c != nil && c.Accepted(r), !r.Offer.NeedsVerification():
-		e.accept(now, p, k, r)
+		e.accept(now, p, k, r, turn)
 	default:
-		v := &verification{packet: p, key: k, request: &r, offer: r.Offer}
-		if c != nil {
-			v.turn = c.updatesCome
-		}
-		e.verify(now, v)
+		e.verify(now, &verification{packet: p, key: k, request: &r, offer: r.Offer, turn: turn})
 	}
 }
 
@@ -212,13 +212,19 @@ func (e *Engine) sourceFits(c *context, k contextKey, r shim6.Request) bool {
 	return r.Offer.List == nil && c != nil && c.Peer.HasVerified(src)
 }
 
-// accept takes over an I2 or I2bis that passed every check, making the context where there is none.
-func (e *Engine) accept(now time.Time, p PacketIn, k contextKey, r shim6.Request) {
-	own := e.announcement(p, k.ulids, func(now time.Time) { e.accept(now, p, k, r) })
+// accept takes over an I2 or I2bis that passed every check, making the context where there is none. Turn is that of the last
+// Update Request before it: where a later one was taken while this waited to be verified, or for our signature, it is an old
+// copy, for the peer sends none before its exchange is over.
+func (e *Engine) accept(now time.Time, p PacketIn, k contextKey, r shim6.Request, turn uint64) {
+	c := e.table.find(k)
+	if c != nil && r.Tag == c.TagPeer && turn < c.updateTaken {
+		e.drop(p, ReasonOvertaken, r.Why)
+		return
+	}
+	own := e.announcement(p, k.ulids, func(now time.Time) { e.accept(now, p, k, r, turn) })
 	if own == nil {
 		return
 	}
-	c := e.table.find(k)
 	switch {
 	case !own.Set.Has(r.Pair.Local), c == nil && !e.own.Has(k.ulids.Local): // gone since it was verified
 		e.drop(p, ReasonNotLocal, r.Why)

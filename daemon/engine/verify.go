@@ -68,14 +68,9 @@ func (e *Engine) onVerifyDone(now time.Time, ev VerifyDone) {
 		}
 		return
 	}
-	c := e.table.find(v.key)
 	switch {
-	case v.request != nil && c != nil && v.request.Tag == c.TagPeer && v.turn < c.updateTaken:
-		// The peer sends no Update Request before its exchange is over, so this message is an old copy.
-		e.drop(v.packet, ReasonOvertaken, v.request.Why)
-		return
 	case v.request != nil:
-		e.accept(now, v.packet, v.key, *v.request)
+		e.accept(now, v.packet, v.key, *v.request, v.turn)
 		return
 	case v.update != nil:
 		if c := e.receiver(now, v.packet, v.update.ReceiverTag); c != nil && c.key() == v.key {
@@ -83,6 +78,7 @@ func (e *Engine) onVerifyDone(now time.Time, ev VerifyDone) {
 		}
 		return
 	}
+	c := e.table.find(v.key)
 	if c == nil || !c.AwaitsR2(pairOf(v.packet), v.r2) {
 		e.drop(v.packet, ReasonNoContext, "R2")
 		return
