@@ -190,7 +190,8 @@ func alone(ulid netip.Addr) *Announcement {
 	return &Announcement{Set: LocatorSet{Locators: []Locator{{Addr: ulid, Verified: true}}}}
 }
 
-// announce makes the announcement of one ULID; fresh tells that its signature is to be made.
+// announce makes the announcement of one ULID; fresh tells that its signature is to be made. What belongs to the ULID's HBA set
+// is proved by that, which costs both sides two hashes and no RSA; a key signs for the rest (RFC 5535 section 5).
 func (a *Announcements) announce(l LocalLocator) (ann *Announcement, fresh bool, err error) {
 	if l.PDS == nil {
 		return alone(l.Addr), false, nil
@@ -203,13 +204,17 @@ func (a *Announcements) announce(l LocalLocator) (ann *Announcement, fresh bool,
 	if err != nil {
 		return nil, false, fmt.Errorf("own parameters: %w", err)
 	}
-	method, keyID, signature := wire.VerifyHBA, "", 0
-	members := a.family(l.PDS)
+	members, keyID, signature := []netip.Addr(nil), "", 0
+	if mp != nil {
+		members = a.family(l.PDS)
+	}
+	proved := members
 	switch {
 	case l.KeyID != "" && (mp == nil || mp.P):
-		method, keyID = wire.VerifyCGA, l.KeyID
 		members = a.addrs()
-		signature = len(p.PublicKey) // longer than the modulus it holds
+		if len(proved) < len(members) {
+			keyID, signature = l.KeyID, len(p.PublicKey) // longer than the modulus it holds
+		}
 	case mp == nil:
 		return alone(l.Addr), false, nil
 	}
@@ -220,32 +225,40 @@ func (a *Announcements) announce(l LocalLocator) (ann *Announcement, fresh bool,
 	if room < 1 {
 		return nil, false, fmt.Errorf("parameters of %d octets leave no room for a locator list", len(l.PDS))
 	}
-	members = trim(members, l.Addr, room)
-	own, fresh := a.list(method, keyID, members)
-	own.idle = 0
-	set := LocatorSet{Generation: own.generation}
-	for _, m := range members {
+	set := LocatorSet{}
+	for _, m := range trim(members, l.Addr, room) {
+		method := wire.VerifyCGA
+		if slices.Contains(proved, m) {
+			method = wire.VerifyHBA
+		}
 		set.Locators = append(set.Locators, Locator{
 			Addr: m, Method: method, Verified: true, Preference: a.locators[a.find(m)].Preference,
 		})
 	}
+	own, fresh := a.list(keyID, set)
+	own.idle = 0
+	set.Generation = own.generation
 	return &Announcement{Set: set, PDS: l.PDS, Sig: own.sig}, fresh, nil
 }
 
-// list finds or makes the list of these members. Its generation is random: it only has to differ from that of another list
+// list finds or makes the list of these locators. Its generation is random: it only has to differ from that of another list
 // (RFC 5533 section 10.1).
-func (a *Announcements) list(method wire.VerificationMethod, keyID string, members []netip.Addr) (own *ownList, fresh bool) {
+func (a *Announcements) list(keyID string, set LocatorSet) (own *ownList, fresh bool) {
 	var key strings.Builder
-	fmt.Fprintf(&key, "%d %q", method, keyID)
-	for _, m := range members {
-		fmt.Fprintf(&key, " %v", m)
+	var signed []netip.Addr
+	fmt.Fprintf(&key, "%q", keyID)
+	for _, l := range set.Locators {
+		fmt.Fprintf(&key, " %d %v", l.Method, l.Addr)
+		if l.Method == wire.VerifyCGA {
+			signed = append(signed, l.Addr)
+		}
 	}
 	if own := a.lists[key.String()]; own != nil {
 		return own, false
 	}
 	own = &ownList{generation: a.rng.Uint32()}
-	if method == wire.VerifyCGA {
-		own.sig = &Signature{KeyID: keyID, Data: cga.SignedData(own.generation, members)}
+	if len(signed) > 0 {
+		own.sig = &Signature{KeyID: keyID, Data: cga.SignedData(own.generation, signed)}
 	}
 	a.lists[key.String()] = own
 	return own, own.sig != nil

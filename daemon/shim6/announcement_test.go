@@ -135,19 +135,53 @@ func TestAnnounceHBA(t *testing.T) {
 	}
 }
 
-// RFC 5535 section 5: with the P flag the public key is a real one, so the signature can cover any locator.
+// RFC 5535 section 5: with the P flag the public key is a real one, so a signature can cover what is not in the set. What is in
+// it needs none.
 func TestAnnounceHBACompatibleCGA(t *testing.T) {
 	mp := cga.MultiPrefix{P: true, Prefixes: [][8]byte{prefix8("2001:db8:1::/64"), prefix8("2001:db8:2::/64")}}
 	p := cga.Params{PublicKey: spki(1024), Extensions: []cga.Extension{mp.Extension()}}
-	for keyID, want := range map[string][]wire.VerificationMethod{
-		"k": {wire.VerifyCGA, wire.VerifyCGA}, "": {wire.VerifyHBA},
+	hba, byKey := wire.VerifyHBA, wire.VerifyCGA
+	for name, tt := range map[string]struct {
+		keyID  string
+		others bool // beside the set
+		want   []wire.VerificationMethod
+		signed int
+	}{
+		"a set":                         {"k", false, []wire.VerificationMethod{hba, hba}, 0},
+		"a set and another":             {"k", true, []wire.VerificationMethod{hba, byKey, hba}, 1},
+		"a set and another, but no key": {"", true, []wire.VerificationMethod{hba, hba}, 0},
 	} {
-		x := address(t, p, "2001:db8:1::/64", keyID)
-		anns := shim6.NewAnnouncements(newRand(1))
-		anns.Update([]shim6.LocalLocator{x, {Addr: a1}}, nil)
-		if got := methods(anns.For(x.Addr)); !slices.Equal(got, want) {
-			t.Errorf("key %q: methods %v, want %v", keyID, got, want)
-		}
+		t.Run(name, func(t *testing.T) {
+			x, y := address(t, p, "2001:db8:1::/64", tt.keyID), address(t, p, "2001:db8:2::/64", tt.keyID)
+			ls := []shim6.LocalLocator{x, y}
+			if tt.others {
+				ls = []shim6.LocalLocator{x, {Addr: a1}, y}
+			}
+			anns := shim6.NewAnnouncements(newRand(1))
+			sign, problems := anns.Update(ls, nil)
+			if len(sign) != tt.signed || len(problems) != 0 {
+				t.Fatalf("%d signatures, problems %v", len(sign), problems)
+			}
+			for _, l := range []shim6.LocalLocator{x, y} {
+				ann := anns.For(l.Addr)
+				if got := methods(ann); !slices.Equal(got, tt.want) {
+					t.Errorf("methods %v, want %v", got, tt.want)
+				}
+				if tt.signed == 0 {
+					if !ann.Ready() {
+						t.Error("waits for a signature")
+					}
+					continue
+				}
+				if ann.Ready() {
+					t.Error("ready without a signature")
+				}
+				// RFC 5533 section 5.15.5: what is signed are the locators whose method is CGA.
+				if want := cga.SignedData(ann.Set.Generation, []netip.Addr{a1}); !bytes.Equal(sign[0].Data, want) {
+					t.Errorf("signed %x, want %x", sign[0].Data, want)
+				}
+			}
+		})
 	}
 }
 

@@ -121,7 +121,7 @@ func (x *explorer) begin() {
 	}
 	x.hosts = []string{"a", "b", "c"}[:2+x.rng.IntN(5)/4]
 	for i, h := range x.hosts {
-		kind := pick(x, []string{HBA, HBA, CGA, Plain})
+		kind := pick(x, []string{HBA, HBA, Mixed, CGA, Plain})
 		if i == 2 && x.chance(20) {
 			kind = Foreign
 		}

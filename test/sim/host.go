@@ -45,11 +45,13 @@ type Host struct {
 	invariants
 }
 
-// Locators of a host: what proves them. A foreign host has plain ones, and neither daemon nor module.
+// Locators of a host: what proves them. Of a mixed host all but the last are a set that is CGA-compatible, and the last is a CGA
+// of the same key. A foreign host has plain ones, and neither daemon nor module.
 const (
 	Plain   = "plain"
 	CGA     = "cga"
 	HBA     = "hba"
+	Mixed   = "mixed"
 	Foreign = "foreign"
 )
 
@@ -129,14 +131,20 @@ func (h *Host) newLocators(kind string, host, n int) ([]engine.LocalLocator, err
 	case HBA:
 		mp := cga.MultiPrefix{Prefixes: prefixes}
 		params.Extensions, keyID = []cga.Extension{mp.Extension()}, ""
+	case Mixed:
+		mp := cga.MultiPrefix{P: true, Prefixes: prefixes[:max(1, n-1)]}
+		params.Extensions = []cga.Extension{mp.Extension()}
 	case Plain, CGA, Foreign:
 	default:
 		return nil, fmt.Errorf("no such kind of locators: %q", kind)
 	}
 	var ls []engine.LocalLocator
-	for _, prefix := range prefixes {
+	for i, prefix := range prefixes {
 		p := *params
 		p.Prefix = prefix
+		if kind == Mixed && i > 0 && i == n-1 {
+			p.Extensions = nil
+		}
 		a, err := p.Address(0)
 		if err != nil {
 			return nil, err

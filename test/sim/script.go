@@ -25,7 +25,7 @@ import (
 //	multipath                 hosts to come use all paths that work
 //	contexts N                how many contexts hosts to come may have
 //	crypto D                  how long a signature takes, and its verification
-//	host NAME KIND ADDR...    a host with addresses of these names; KIND is plain, cga, hba or foreign
+//	host NAME KIND ADDR...    a host with addresses of these names; KIND is plain, cga, hba, mixed or foreign
 //	delay D / jitter D        of all links
 //	loss PERCENT / duplicate PERCENT
 //	corrupt PERCENT           of the control messages have a bit flipped
