@@ -48,6 +48,30 @@ func TestTagsAreUnique(t *testing.T) {
 	}
 }
 
+// stuckHigh is a source whose numbers differ, but in their upper halves change with every tenth only.
+type stuckHigh struct{ n uint64 }
+
+func (s *stuckHigh) Uint64() uint64 {
+	s.n++
+	return (s.n/10+1)<<47 | s.n
+}
+
+// RFC 5533 section 7.7 tells the R1 and R2 of an exchange by its Initiator Nonce, so no two exchanges that run may share one.
+func TestInitiatorNoncesAreUnique(t *testing.T) {
+	w := newWorld(t)
+	a := w.add("a", engine.Config{}, plain("2001:db8:a1::1"))
+	a.e.SetRandom(&stuckHigh{})
+	const n = 50
+	a.ask(n)
+	nonces := map[uint32]bool{}
+	for _, m := range messages[*wire.I1](t, a.take()) {
+		nonces[m.InitNonce] = true
+	}
+	if len(nonces) != n {
+		t.Errorf("%d nonces for %d exchanges", len(nonces), n)
+	}
+}
+
 // RFC 5533 section 7.1: "at least 30 bits of the tag MUST be [...] random or pseudo-random"; here all 47 are. A host "SHOULD
 // randomly cycle through the 2^47" values, so that a tag is not used again soon.
 func TestTagsAreRandom(t *testing.T) {
