@@ -121,7 +121,7 @@ func (e *Engine) Handle(now time.Time, ev Event) []Action {
 		}
 	case ContextIdle:
 		if c := e.find(ev.Tag, "idle"); c != nil {
-			e.onIdle(now, c, ev.Idle)
+			e.onIdle(now, c, ev)
 		}
 	case AdoptContext:
 		e.onAdopt(now, ev)

@@ -147,10 +147,12 @@ type ContextHint struct {
 	Why string
 }
 
-// ContextIdle reports the time since the last payload of a context, for the teardown rule (RFC 5533 section 9).
+// ContextIdle reports the time since the last payload of a context, for the teardown rule (RFC 5533 section 9). Held says that a
+// socket is connected between its ULIDs, which may send again whenever it likes.
 type ContextIdle struct {
 	Tag  wire.ContextTag
 	Idle time.Duration
+	Held bool
 }
 
 // AdoptContext hands an established context found in the kernel at start back to the engine.

@@ -108,10 +108,11 @@ const restAfter = time.Minute
 const usedAfter = time.Second
 
 // onIdle is RFC 5533 section 9. An exchange counts as payload: it has started timers, and who goes before they have run out is
-// asked for again by the peer. Only for what is probed without need payload itself counts.
-func (e *Engine) onIdle(now time.Time, c *context, idle time.Duration) {
-	age := now.Sub(c.Since)
-	if min(idle, age) >= c.teardown {
+// asked for again by the peer. Only for what is probed without need payload itself counts. A forked context is held by nobody:
+// payload does not take it.
+func (e *Engine) onIdle(now time.Time, c *context, ev ContextIdle) {
+	idle, age := ev.Idle, now.Sub(c.Since)
+	if min(idle, age) >= c.teardown && (!ev.Held || c.FII != 0) {
 		e.apply(now, c, c.Close(now, "idle"))
 		return
 	}

@@ -267,6 +267,21 @@ func TestContextGone(t *testing.T) {
 	}
 }
 
+// RFC 5533 section 9: a context is kept while an upper layer may use it. A connection that is open may, however long it sleeps;
+// without the context what it sends then would go to a path that may have failed since.
+func TestConnectionHoldsContext(t *testing.T) {
+	w, a, _ := established(t, engine.Config{})
+	tag := a.only().TagLocal
+	w.now = w.now.Add(24 * time.Hour)
+	a.handle(engine.ContextIdle{Tag: tag, Idle: 23 * time.Hour, Held: true})
+	if got := a.only().State; got != shim6.StateEstablished {
+		t.Errorf("held: %v", got)
+	}
+	if acts := a.handle(engine.ContextIdle{Tag: tag, Idle: 23 * time.Hour}); kinds(acts) != "StateChanged RemoveContext" {
+		t.Errorf("not held any more: %s", kinds(acts))
+	}
+}
+
 // RFC 5533 section 9: "tear down the state only after it appears quiescent".
 func TestTeardown(t *testing.T) {
 	w, a, _ := established(t, engine.Config{Teardown: 5 * time.Minute})

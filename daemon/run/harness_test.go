@@ -427,7 +427,8 @@ type host struct {
 	cut       map[netip.Addr]bool // sources without a route
 
 	sockets []netip.Addr // local addresses of connections
-	yaml    string       // that a reload reads
+	open    atomic.Pointer[map[rtnl.AddressPair]bool]
+	yaml    string // that a reload reads
 
 	stop func()
 	err  error
@@ -494,6 +495,7 @@ func (h *host) build(t *testing.T, w *wires) {
 			KeepSources: h.keepSources,
 			Route:       h.route,
 			Sockets:     func(netip.Addr, uint16) ([]netip.Addr, error) { return h.sockets, nil },
+			Connections: h.connections,
 			LoadKeys:    func(string) (Keys, error) { return h.keys, nil },
 		},
 	})
@@ -501,6 +503,22 @@ func (h *host) build(t *testing.T, w *wires) {
 		t.Fatal(err)
 	}
 	h.loop.strict = true
+}
+
+// connect makes these the pairs between which a socket is connected.
+func (h *host) connect(pairs ...rtnl.AddressPair) {
+	open := make(map[rtnl.AddressPair]bool)
+	for _, p := range pairs {
+		open[p] = true
+	}
+	h.open.Store(&open)
+}
+
+func (h *host) connections() (map[rtnl.AddressPair]bool, error) {
+	if open := h.open.Load(); open != nil {
+		return *open, nil
+	}
+	return nil, nil
 }
 
 // keepSources notes what it is asked for.

@@ -108,6 +108,7 @@ func (l *Loop) poll() {
 	// What is programmed from here on is not in the list that was read.
 	held := slices.Sorted(maps.Keys(l.held))
 	seen := make(map[wire.ContextTag]bool, len(list))
+	var quiet []quietContext
 	for _, k := range list {
 		tag := wire.ContextTag(k.TagLocal)
 		seen[tag] = true
@@ -115,9 +116,14 @@ func (l *Loop) poll() {
 			l.removeOrphan(k, "it is not known")
 			continue
 		}
-		l.handle(engine.ContextIdle{Tag: tag, Idle: k.Idle})
+		if s := known[tag]; k.Idle >= s.Teardown {
+			quiet = append(quiet, quietContext{tag, s.ULIDs, k.Idle})
+		} else {
+			l.handle(engine.ContextIdle{Tag: tag, Idle: k.Idle})
+		}
 		l.followReap(known[tag], k)
 	}
+	l.whoHolds(quiet)
 	for _, tag := range held {
 		if h := l.held[tag]; h != nil && (!seen[tag] || h.broken) {
 			h.inKernel, h.broken = seen[tag], false

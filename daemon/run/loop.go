@@ -82,7 +82,9 @@ type Loop struct {
 	settleAt             time.Time      // of a locator
 	flowsAt              time.Time      // zero where no peer is configured for it
 	pending              []engine.Event // made by effects, to be handled next
-	strict               bool           // panic where something cannot happen
+	looking              bool           // for who holds contexts
+	lookers              sync.WaitGroup
+	strict               bool // panic where something cannot happen
 }
 
 // Options are what a Loop is made from.
@@ -159,6 +161,7 @@ func (l *Loop) Run(ctx context.Context) error {
 	close(l.stopped)
 	err = errors.Join(err, l.ports.Socket.Close(), l.ports.Errors.Close(), l.ports.Events.Close())
 	readers.Wait()
+	l.lookers.Wait()
 	l.workers.close()
 	l.sender.close()
 	l.save()

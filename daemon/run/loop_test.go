@@ -18,6 +18,7 @@ import (
 	"shim6/daemon/ctl"
 	"shim6/daemon/nl"
 	"shim6/daemon/rawsock"
+	"shim6/internal/rtnl"
 )
 
 func TestEstablishment(t *testing.T) {
@@ -150,6 +151,28 @@ func TestIdleContextsAreTornDown(t *testing.T) {
 		time.Sleep(p.a.cfg.Teardown + pollInterval)
 		if list, _ := p.a.module.Contexts(); len(list) > 0 {
 			t.Errorf("the idle context is still there: %+v", list)
+		}
+	})
+}
+
+// RFC 5533 section 9: a context is kept while an upper layer may use it.
+func TestConnectionsHoldContexts(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPair(t)
+		p.run(t)
+		defer p.stop()
+		p.establish(t)
+		k := p.a.module.only(t)
+		p.a.connect(rtnl.AddressPair{Local: k.ULIDLocal, Peer: k.ULIDPeer})
+		p.a.module.mu.Lock()
+		p.a.module.contexts[k.TagLocal].Idle = 24 * time.Hour
+		p.a.module.mu.Unlock()
+		time.Sleep(p.a.cfg.Teardown + 3*pollInterval)
+		p.a.module.only(t)
+		p.a.connect()
+		time.Sleep(2 * pollInterval)
+		if list, _ := p.a.module.Contexts(); len(list) > 0 {
+			t.Errorf("nothing holds the context any more, but it is there: %+v", list)
 		}
 	})
 }

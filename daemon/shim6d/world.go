@@ -72,6 +72,7 @@ func (w *world) ports() run.Ports {
 		Changes:     w.changes,
 		Route:       rtnl.RouteTo,
 		Sockets:     rtnl.Sources,
+		Connections: rtnl.Connections,
 		LoadKeys:    func(dir string) (run.Keys, error) { return cga.LoadDir(dir) },
 	}
 }

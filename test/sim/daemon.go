@@ -90,7 +90,7 @@ func (h *Host) poll() {
 		for _, s := range h.Engine.Contexts() {
 			switch k := h.kernel.byTag(s.TagLocal); {
 			case k != nil:
-				h.Handle(engine.ContextIdle{Tag: s.TagLocal, Idle: h.kernelNow().Sub(k.used)})
+				h.Handle(engine.ContextIdle{Tag: s.TagLocal, Idle: h.kernelNow().Sub(k.used), Held: h.open[s.ULIDs]})
 			case s.State == shim6.StateEstablished:
 				h.Handle(engine.ContextGone{Tag: s.TagLocal})
 			}

@@ -191,7 +191,7 @@ func (x *explorer) ends() (string, string) {
 func (x *explorer) step() {
 	h := pick(x, x.hosts)
 	y, z := x.ends()
-	switch x.rng.IntN(39) {
+	switch x.rng.IntN(41) {
 	case 0, 1:
 		x.line("cut %s %s", y, z)
 	case 2, 3:
@@ -224,6 +224,9 @@ func (x *explorer) step() {
 	case 17:
 		from, to := x.ulids()
 		x.line("stop %s %s", from, to)
+	case 39, 40:
+		from, to := x.ulids()
+		x.line("%s %s %s", pick(x, []string{"open", "open", "close"}), from, to)
 	case 18:
 		x.line("%s %s", pick(x, []string{"probe", "probe", "forget"}), h)
 	case 19, 20:

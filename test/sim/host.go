@@ -42,6 +42,7 @@ type Host struct {
 	chance   int               // how often it had other random numbers than the one before
 	saved    []engine.Snapshot // for the next daemon
 	saving   bool
+	open     map[engine.ULIDPair]bool // that a socket is connected between
 	invariants
 }
 
@@ -79,7 +80,9 @@ func (w *World) AddHost(name, kind string, cfg engine.Config, locators ...string
 	if err != nil {
 		return nil, err
 	}
-	h := &Host{Name: name, Engine: e, w: w, cfg: cfg, foreign: kind == Foreign, invariants: newInvariants()}
+	h := &Host{
+		Name: name, Engine: e, w: w, cfg: cfg, foreign: kind == Foreign, open: make(map[engine.ULIDPair]bool), invariants: newInvariants(),
+	}
 	h.kernel = &kernel{host: h}
 	if h.foreign {
 		h.Engine = nil
@@ -184,6 +187,14 @@ func (h *Host) SetUp(a netip.Addr, up bool) {
 		}
 	}
 	h.announce()
+}
+
+// Connect opens a connection to a peer, at both ends, or closes it.
+func (h *Host) Connect(u engine.ULIDPair, open bool) {
+	h.open[u] = open
+	if peer := h.w.owner[u.Peer]; peer != nil {
+		peer.open[engine.ULIDPair{Local: u.Peer, Peer: u.Local}] = open
+	}
 }
 
 // Move makes these the addresses of the host, at once.

@@ -47,6 +47,7 @@ import (
 //	ping END END D            the same, and an answer to each
 //	mute END END              no answers any more
 //	stop END END
+//	open END END / close END END   a connection, whether it has payload or not
 //	kill HOST                 end its daemon; the kernel goes on
 //	reboot HOST               end its daemon and empty its kernel
 //	wipe HOST                 lose what its daemon saved
@@ -241,6 +242,10 @@ func (r *runner) do(cmd string, args []string) error {
 	case "stop":
 		if h, ulids := a.ends(); a.err == nil {
 			h.flow(ulids).Stop()
+		}
+	case "open", "close":
+		if h, ulids := a.ends(); a.err == nil {
+			h.Connect(ulids, cmd == "open")
 		}
 	case "run":
 		r.w.Run(a.duration())

@@ -71,6 +71,7 @@ func All() []Case {
 		demo,
 		failover,
 		hints,
+		idleConnection,
 		cgadFromNothing,
 		cgadService,
 		besideNetworkd,

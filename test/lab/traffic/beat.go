@@ -183,7 +183,7 @@ func MPTCP(from, to *node.Node, src, dst netip.AddrPort) (near, far net.Conn, er
 func connect(from, to *node.Node, src, dst netip.AddrPort, multipath bool) (near, far net.Conn, err error) {
 	var listener net.Listener
 	err = to.Do(func() (err error) {
-		var c net.ListenConfig
+		c := net.ListenConfig{KeepAlive: -1}
 		c.SetMultipathTCP(multipath)
 		// MPTCP accepts further subflows at any address of the host.
 		at := dst.String()
