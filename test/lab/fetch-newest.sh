@@ -8,37 +8,16 @@ set -eu
 out=$1
 [ -s "$out/release" ] && exit 0
 die() { echo "fetch-newest: $*" >&2; exit 1; }
-suite=trixie mirror=${DEBIAN_MIRROR:-http://deb.debian.org/debian}
-keyring=/usr/share/keyrings/debian-archive-keyring.gpg
-[ -e $keyring ] || die "$keyring is missing: apt-get install debian-archive-keyring"
+. "$(dirname "$0")/private-apt.sh"
 command -v depmod >/dev/null || PATH=$PATH:/sbin:/usr/sbin
 command -v depmod >/dev/null || die "depmod is missing: apt-get install kmod"
 
 work=$out.tmp.$$
 rm -rf "$work"
-mkdir -p "$work/apt/lists/partial" "$work/apt/archives/partial" "$work/kernel" "$work/root" "$work/toolchain"
+mkdir -p "$work/kernel" "$work/root" "$work/toolchain"
 trap 'rm -rf "$work"' EXIT
 work=$(cd "$work" && pwd)
-for s in $suite $suite-backports; do
-	echo "deb [signed-by=$keyring] $mirror $s main"
-done >"$work/apt/sources.list"
-: >"$work/apt/status"
-cat >"$work/apt/apt.conf" <<EOF
-Dir::Etc::sourcelist "$work/apt/sources.list";
-Dir::Etc::sourceparts "/dev/null";
-Dir::Etc::preferencesparts "/dev/null";
-Dir::State "$work/apt";
-Dir::State::lists "$work/apt/lists";
-Dir::State::status "$work/apt/status";
-Dir::Cache "$work/apt";
-Dir::Cache::archives "$work/apt/archives";
-APT::Sandbox::User "root";
-APT::Architecture "amd64";
-APT::Install-Recommends "false";
-Acquire::Languages "none";
-EOF
-export APT_CONFIG="$work/apt/apt.conf"
-apt-get -qq update || die "the package lists of $suite could not be fetched"
+private_apt "$work" trixie trixie-backports
 
 names=$(apt-cache pkgnames linux-image- | grep -E '^linux-image-[0-9.]+\+deb[0-9]+-amd64$' | sort -rV)
 for image in $names; do
@@ -56,7 +35,7 @@ for image in $names; do
 	fi
 	release=
 done
-[ -n "${release:-}" ] || die "no complete set of image, headers and kbuild could be downloaded from $suite-backports"
+[ -n "${release:-}" ] || die "no complete set of image, headers and kbuild could be downloaded from trixie-backports"
 for deb in "$work"/kernel/*.deb; do
 	dpkg-deb -x "$deb" "$work/root"
 done
@@ -64,14 +43,7 @@ done
 compiler=$(dpkg-deb -f "$(ls "$work"/kernel/linux-headers-"$release"_*.deb)" Depends | grep -o 'gcc-[0-9]*' | head -n 1)
 apt-get -qq -y --download-only install make "${compiler:-gcc}" libc6-dev libelf1t64 kmod dash coreutils sed grep gawk \
 	findutils diffutils >&2 || die "the compiler of Linux $release could not be downloaded"
-# Debian's folders are merged into /usr; unpacked without it, a package would make a folder of the link's name.
-for dir in bin sbin lib lib64; do
-	mkdir -p "$work/toolchain/usr/$dir"
-	ln -s "usr/$dir" "$work/toolchain/$dir"
-done
-for deb in "$work"/apt/archives/*.deb; do
-	dpkg-deb --fsys-tarfile "$deb" | tar -x --keep-directory-symlink -C "$work/toolchain"
-done
+unpack_archives "$work" "$work/toolchain"
 ln -sf gawk "$work/toolchain/usr/bin/awk"
 mkdir -p "$work/toolchain/proc" "$work/toolchain/dev" "$work/toolchain/tmp"
 rm -rf "$work/apt" "$work/kernel"
