@@ -13,6 +13,7 @@ import (
 	"io/fs"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -24,7 +25,7 @@ import (
 const (
 	exitOK    = 0
 	exitFail  = 1 // it could not be done
-	exitUsage = 2 // the command line or the configuration is wrong
+	exitUsage = 2 // the command line is wrong
 )
 
 // A program is one run of cgad.
@@ -52,12 +53,13 @@ func (p *program) run(ctx context.Context, args []string) int {
 	if err == nil {
 		return exitOK
 	}
-	fmt.Fprintf(p.stderr, "cgad: error: %v\n", err)
-	if hint := hint(err); hint != "" {
+	for line := range strings.Lines(err.Error()) {
+		fmt.Fprintf(p.stderr, "cgad: error: %s\n", strings.TrimSuffix(line, "\n"))
+	}
+	if hint := p.hint(err); hint != "" {
 		fmt.Fprintf(p.stderr, "hint: %s\n", hint)
 	}
-	var wrong configError
-	if !p.started || errors.As(err, &wrong) {
+	if !p.started {
 		return exitUsage
 	}
 	return exitFail
@@ -68,8 +70,13 @@ type configError struct{ error }
 
 func (e configError) Unwrap() error { return e.error }
 
-func hint(err error) string {
+func (p *program) hint(err error) string {
+	var wrong configError
 	switch {
+	case !p.started:
+		return "cgad --help tells the commands, cgad COMMAND --help their options"
+	case errors.As(err, &wrong):
+		return "cgad.yaml(5) has every key; check a change with: cgad --check"
 	case errors.Is(err, syscall.EPERM), errors.Is(err, fs.ErrPermission):
 		return "cgad needs root, or CAP_NET_ADMIN and CAP_NET_RAW with access to the key directory"
 	case errors.Is(err, syscall.ECONNREFUSED), errors.Is(err, errNotRunning):
