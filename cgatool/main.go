@@ -131,9 +131,9 @@ func (t *tool) finish(err error) int {
 		t.printError(err)
 		var h hintedError
 		if errors.As(err, &h) {
-			fmt.Fprintf(t.stderr, "cgatool: hint: %s\n", h.hint)
+			fmt.Fprintf(t.stderr, "hint: %s\n", h.hint)
 		} else if isUsage {
-			fmt.Fprintln(t.stderr, "cgatool: hint: cgatool --help tells the commands, cgatool COMMAND --help their flags")
+			fmt.Fprintln(t.stderr, "hint: cgatool --help tells the commands, cgatool COMMAND --help their flags")
 		}
 	}
 	if isUsage {

@@ -123,7 +123,7 @@ func (t *tool) verify(addresses []netip.Addr, path string, o verifyFlags) error 
 		default:
 			t.printError(fmt.Errorf("%v does not verify: %w", a, err))
 			if errElsewhere == nil {
-				fmt.Fprintln(t.stderr, "cgatool: hint: with its own prefix and collision count it does, see --any-prefix")
+				fmt.Fprintln(t.stderr, "hint: with its own prefix and collision count it does, see --any-prefix")
 			}
 		}
 	}
