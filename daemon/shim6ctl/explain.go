@@ -19,6 +19,9 @@ import (
 func (e *env) explain() *cobra.Command {
 	return &cobra.Command{
 		Use: "explain PEER[:PORT]", Short: "say whether what goes to a peer is protected, and why or why not", Args: cobra.ExactArgs(1),
+		Long: `explain walks through what decides whether packets to a peer outlive the failure
+of a path. The exit status is 1 where something that goes there is not
+protected.`,
 		Example: `  shim6ctl explain 2001:db8:b1::1
   shim6ctl explain [2001:db8:b1::1]:443
   shim6ctl explain www.example.org:443 --json`,
@@ -42,9 +45,30 @@ func (e *env) explain() *cobra.Command {
 				}
 				return all, nil
 			}
-			return show(e, cmd.Context(), get, e.printExplanations)
+			var all []ctl.Explanation
+			if err := show(e, cmd.Context(), func(c *ctl.Client, ctx context.Context) ([]ctl.Explanation, error) {
+				all, err = get(c, ctx)
+				return all, err
+			}, e.printExplanations); err != nil {
+				return err
+			}
+			return unprotected(all)
 		},
 	}
+}
+
+// unprotected is the error that not all are protected, so that a script or a probe need not read the text.
+func unprotected(list []ctl.Explanation) error {
+	n := 0
+	for _, x := range list {
+		if !x.Protected {
+			n++
+		}
+	}
+	if n == 0 {
+		return nil
+	}
+	return fmt.Errorf("%d of %d not protected", n, len(list))
 }
 
 // parsePeer reads an address or a name, and a port behind it. An address with a port is in brackets.

@@ -4,6 +4,7 @@ package daemon
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"strings"
@@ -68,15 +69,15 @@ func (x *Explanation) String() string {
 // Explain asks why what goes to a peer is protected or not; there is one answer for one local address.
 func (d *Daemon) Explain(peer string) (*Explanation, error) {
 	out, err := d.ctl("explain", peer, "--json")
-	if err != nil {
-		return nil, err
-	}
 	var list []Explanation
-	if err := json.Unmarshal(out, &list); err != nil {
-		return nil, fmt.Errorf("shim6ctl explain: %w", err)
+	if jsonErr := json.Unmarshal(out, &list); jsonErr != nil {
+		return nil, fmt.Errorf("shim6ctl explain: %w", errors.Join(err, jsonErr))
 	}
 	if len(list) != 1 {
 		return nil, fmt.Errorf("shim6ctl explain says %s", out)
+	}
+	if failed := err != nil; failed == list[0].Protected {
+		return nil, fmt.Errorf("shim6ctl explain says protected: %v, and ends with %w", list[0].Protected, err)
 	}
 	return &list[0], nil
 }
