@@ -12,7 +12,7 @@ import (
 // Initiate starts an exchange on a pair (RFC 5533 section 7.7).
 func (c *Context) Initiate(now time.Time, pair LocatorPair, tag wire.ContextTag, nonce uint32) []Action {
 	c.wake()
-	c.TagLocal, c.InitNonce, c.fallbacks = tag, nonce, 0
+	c.TagLocal, c.InitNonce, c.fallbacks, c.told = tag, nonce, 0, false
 	c.Exchange = pair
 	c.sendI1(now, "context wanted")
 	return c.take()
@@ -71,7 +71,10 @@ func (c *Context) R1(now time.Time, pair LocatorPair, m *wire.R1, own *Announcem
 		return nil, fmt.Errorf("answer to R1: %w", err)
 	}
 	c.stop()
-	c.Local = own.Set
+	if c.told && !c.Local.tells(own.Set) {
+		c.owing = now // the R2 may be that of an I2 which told another list
+	}
+	c.Local, c.told = own.Set, true
 	c.Exchange = pair
 	c.setState(now, StateI2Sent, "R1 received")
 	c.hold(now, I2Timeout, i2)

@@ -23,7 +23,7 @@ func (c *Context) R1bis(now time.Time, pair LocatorPair, m *wire.R1bis, own *Ann
 	}
 	c.stop()
 	c.wake()
-	c.InitNonce, c.fallbacks = nonce, 0
+	c.InitNonce, c.fallbacks, c.told = nonce, 0, true
 	c.Local = own.Set
 	c.Exchange = pair
 	c.setState(now, StateI2bisSent, "R1bis received")
