@@ -20,9 +20,11 @@ import (
 )
 
 const (
-	// bootLimit is how long a guest may take to say hello. A guest hangs in its first second, if ever, without a word.
-	bootLimit = 2 * time.Minute
-	bootTries = 2
+	// bootLimit is how long a guest may take to say hello: many times what it takes, for a machine that does other things, too.
+	// A guest hangs in its first second, if ever, without a word.
+	bootLimit      = 4 * time.Minute
+	bootLimitDebug = 10 * time.Minute
+	bootTries      = 2
 	// memory holds the initramfs, the transferred file twice and the packet captures.
 	memoryMB = 1536
 	// A debug kernel notes of each object who made it and who freed it, and takes this many times as long.
@@ -114,6 +116,9 @@ func runCase(ctx context.Context, s *settings, series string, c cases.Case) erro
 			t.check(result, report.Check{Name: "the guest's files can be judged", Detail: err.Error()})
 		}
 	}
+	if result.Slow != "" && err == nil {
+		t.check(result, mostHold(result))
+	}
 	result.Seconds = time.Since(start).Round(time.Millisecond).Seconds()
 	result.OK = len(result.Checks) > 0 && len(result.Failed()) == 0
 	if err := save(out, whole); err != nil {
@@ -125,6 +130,20 @@ func runCase(ctx context.Context, s *settings, series string, c cases.Case) erro
 		return errFailed
 	}
 	return nil
+}
+
+// mostHold says whether a case did what it is for on a kernel that is too slow for some of what it expects.
+func mostHold(r *report.Result) report.Check {
+	held := 0
+	for _, c := range r.Checks {
+		if c.OK {
+			held++
+		}
+	}
+	return report.Check{
+		Name: "slow as the kernel is, most checks hold", OK: 4*held >= 3*len(r.Checks),
+		Detail: fmt.Sprintf("%d of %d", held, len(r.Checks)), Kernel: true,
+	}
 }
 
 // outDir returns where a case leaves its files: in a folder of its name, which is within one for the kernel when more kernels
@@ -159,7 +178,8 @@ func tryCase(ctx context.Context, s *settings, series string, c cases.Case, out 
 	image := filepath.Join(work, fmt.Sprintf("%s-%s-%d.cpio", c.Name, series, os.Getpid()))
 	defer os.Remove(image)
 	if k.Debug() {
-		c.FastTime, c.CPUs, c.Limit = false, k.CPUs(), debugSlowness*c.Limit
+		// User-mode Linux with these checks has no clock of its own.
+		c.FastTime, c.CPUs, c.Limit = c.FastTime && !k.UserMode(), k.CPUs(), debugSlowness*c.Limit
 	}
 	job := &report.Job{
 		Case: c.Name, Series: series, Release: k.Release, Debug: k.Debug(), TSend: s.tsend, RTT: s.rtt, Flood: s.flood,
@@ -218,7 +238,11 @@ func boot(ctx context.Context, s *settings, k *kernel.Kernel, c cases.Case, imag
 	}
 	defer guest.Wait()
 	defer guest.Kill()
-	limit := time.NewTimer(bootLimit)
+	toBoot := bootLimit
+	if k.Debug() {
+		toBoot = bootLimitDebug
+	}
+	limit := time.NewTimer(toBoot)
 	defer limit.Stop()
 	up, done := false, false
 	for {
@@ -245,7 +269,7 @@ func boot(ctx context.Context, s *settings, k *kernel.Kernel, c cases.Case, imag
 			}
 		case <-limit.C:
 			if !up {
-				return fmt.Errorf("%w: not a word from the guest in %v, see %s", errBoot, bootLimit, console.Name())
+				return fmt.Errorf("%w: not a word from the guest in %v, see %s", errBoot, toBoot, console.Name())
 			}
 			return fmt.Errorf("the guest was not done in %v, see %s", c.Limit, console.Name())
 		}

@@ -25,7 +25,7 @@ var fuzzKernel = Case{
 	Daemons:  true,
 	Programs: []string{"nft"},
 	Modules:  []kernel.Need{{Module: "tun"}, {Module: "dummy"}, {Module: "nft_ct"}},
-	Limit:    15 * time.Minute,
+	Limit:    30 * time.Minute,
 	Run:      runFuzzKernel,
 }
 
