@@ -22,7 +22,21 @@ type piece struct {
 	more     bool
 	// bare goes between the ULIDs without a Payload Extension Header.
 	bare bool
-	wait time.Duration // before it is sent
+	wait time.Duration // before it is sent, of a reassembly that takes reassemblyTime
+}
+
+// reassemblyTime is how long a kernel waits for the rest of a datagram unless told otherwise.
+const reassemblyTime = time.Minute
+
+// realReassemblyTime is what it is told where waiting takes real time.
+const realReassemblyTime = 9 * time.Second
+
+// waits for a part of the time that a reassembly takes.
+func (p *protected) waits(d time.Duration) {
+	if !p.e.FastTime {
+		d = time.Duration(d.Seconds() / reassemblyTime.Seconds() * float64(realReassemblyTime))
+	}
+	time.Sleep(d)
 }
 
 // datagramSize is that of the datagrams that come in pieces, UDP header included.
@@ -95,7 +109,7 @@ func (p *protected) sendPieces(far *hostile.Sender, datagram []byte, pieces []pi
 		whole, upper = append(append([]byte{packet.UDP}, packet.Payload(tagA).Rest...), datagram...), packet.Shim6
 	}
 	for _, x := range pieces {
-		time.Sleep(x.wait)
+		p.waits(x.wait)
 		part := whole[min(x.from, len(whole)):]
 		if x.more {
 			part = whole[x.from:x.to]
@@ -124,7 +138,7 @@ func (p *protected) tellLateSender(who string, far *hostile.Sender) error {
 	if err := p.sendPieces(far, datagram, []piece{{from: 0, to: 1200, more: true}}, false, 999); err != nil {
 		return err
 	}
-	time.Sleep(70 * time.Second)
+	p.waits(70 * time.Second)
 	list, err := p.link2.Take()
 	if err != nil {
 		return err
