@@ -98,6 +98,16 @@ func slowKernels(why string) map[string]string {
 	return map[string]string{kernel.DebugUML: why, kernel.DebugSMP: why}
 }
 
+// noModule are the debug kernels, for what has nothing of the module in it.
+func noModule(why string) map[string]string {
+	return map[string]string{kernel.DebugUML: why, kernel.DebugSMP: why}
+}
+
+// realTime are the kernels whose clock does not jump ahead while the guest is idle.
+func realTime(why string) map[string]string {
+	return map[string]string{kernel.DebugUML: why + ", and its clock is that of a busy machine; " + kernel.DebugSMP + " has one of its own"}
+}
+
 // quarantine is what KASAN keeps of freed objects for a while at most: one 32nd of the memory, and room around each.
 const quarantine = 128 << 20
 

@@ -22,6 +22,7 @@ var cgadService = Case{
 	Name:     "cgad-service",
 	About:    "the shipped unit under systemd without a configuration: readiness, one capability, journal, reload, crash, hang, stop",
 	FastTime: true,
+	Without:  noModule("cgad alone: the module is not loaded"),
 	Daemons:  true,
 	Managers: true,
 	Limit:    10 * time.Minute,

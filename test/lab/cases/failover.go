@@ -19,6 +19,7 @@ var failover = Case{
 	Name:     "failover",
 	About:    "ten failovers in a row with each of three Send Timeouts, whichever provider is in use",
 	FastTime: true,
+	Without:  realTime("thirty failovers take eight minutes"),
 	Daemons:  true,
 	Limit:    20 * time.Minute,
 	Run:      runFailover,

@@ -20,6 +20,7 @@ var hints = Case{
 	Name:     "hints",
 	About:    "a link without carrier is left before the Send Timeout, a flapping one seldom returned to, a stable one when so configured",
 	FastTime: true,
+	Without:  realTime("a flapping link is watched for ten minutes"),
 	Daemons:  true,
 	Limit:    15 * time.Minute,
 	Run:      runHints,

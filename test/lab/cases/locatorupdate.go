@@ -18,6 +18,7 @@ var locatorUpdate = Case{
 	About:    "addresses come, go and change their preference under a flow: the peer is told, however often the answer is lost",
 	FastTime: true,
 	Daemons:  true,
+	Without:  realTime("an update is without an answer for nine minutes in it"),
 	Limit:    5 * time.Minute,
 	Run:      runLocatorUpdate,
 }

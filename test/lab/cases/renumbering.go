@@ -20,6 +20,7 @@ var renumbering = Case{
 	About:    "a provider gives its customers another prefix under running flows; interfaces are renamed, removed and come back",
 	FastTime: true,
 	Daemons:  true,
+	Without:  realTime("two hours pass in it"),
 	Limit:    20 * time.Minute,
 	Run:      runRenumbering,
 }

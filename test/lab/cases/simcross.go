@@ -22,6 +22,7 @@ var simCrossCheck = Case{
 	Name:     "sim-cross-check",
 	About:    "scripts of the simulator, carried out by real kernels and daemons: the same happens at the same times",
 	FastTime: true,
+	Without:  realTime("every event has its time, to some tens of milliseconds"),
 	Daemons:  true,
 	Limit:    15 * time.Minute,
 	Run:      runSimCrossCheck,
