@@ -39,7 +39,7 @@ func logLevel(o Options) string {
 	case o.Interactive:
 		return "loglevel=3"
 	case o.Debug:
-		return "loglevel=8 kasan_multi_shot"
+		return "loglevel=8 kasan_multi_shot log_buf_len=16M"
 	default:
 		return "loglevel=5"
 	}
