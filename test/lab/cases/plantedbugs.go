@@ -32,16 +32,17 @@ const leakedObjects = 8
 var plants = []struct {
 	bug, complaint string
 	only           string // the kernel that can notice it, empty for both
+	maker          string // the function that made the object, which the kernel tells of some
 }{
-	{"unprotected", "suspicious RCU usage", ""},
+	{"unprotected", "suspicious RCU usage", "", ""},
 	// User-mode Linux is not preempted and does not count what makes sleeping wrong.
-	{"atomic", "sleeping function called from invalid context", kernel.DebugSMP},
-	{"inversion", "circular locking", ""},
-	{"timer", "debug_print_object", kernel.DebugUML},
-	{"overrun", "slab-out-of-bounds in overrun", ""},
-	{"use-after-free", "slab-use-after-free in use_after_free", ""},
+	{"atomic", "sleeping function called from invalid context", kernel.DebugSMP, ""},
+	{"inversion", "circular locking", "", ""},
+	{"timer", "debug_print_object", kernel.DebugUML, ""},
+	{"overrun", "slab-out-of-bounds in overrun", "", ""},
+	{"use-after-free", "slab-use-after-free in use_after_free", "", "thing_new"},
 	// Takes a second processor.
-	{"race", "slab-use-after-free in reader", kernel.DebugSMP},
+	{"race", "slab-use-after-free in reader", kernel.DebugSMP, ""},
 }
 
 func runPlantedBugs(e *Env) error {
@@ -64,6 +65,10 @@ func runPlantedBugs(e *Env) error {
 		found := slices.ContainsFunc(complaints[min(seen, len(complaints)):], func(c string) bool { return strings.Contains(c, p.complaint) })
 		e.Check("the kernel notices bug "+p.bug, found, "%d complaints", len(complaints)-seen)
 		seen = len(complaints)
+		if p.maker != "" {
+			_, told, _ := strings.Cut(log, p.complaint)
+			e.Check("and tells who made the object", strings.Contains(told, p.maker+"+0x"), "%s in the call trace", p.maker)
+		}
 	}
 	return nil
 }
@@ -89,6 +94,8 @@ func (e *Env) plantLeak() error {
 	}
 	n := strings.Count(found, "unreferenced object")
 	e.Check("the kernel notices bug leak", n == leakedObjects, "%d objects were leaked, %d found", leakedObjects, n)
+	n = strings.Count(found, " leak+0x")
+	e.Check("and tells who leaked", n == leakedObjects, "%d of %d call traces", n, leakedObjects)
 	return unloadSoon("lab_bugs")
 }
 
