@@ -98,30 +98,53 @@ func Verify(addr netip.Addr, p *Params) error {
 
 // verify takes Sec values up to most.
 func verify(addr netip.Addr, p *Params, most uint8) error {
-	prefix, iid, err := split(addr)
+	prefix, _, err := split(addr)
 	if err != nil {
-		return err
-	}
-	if err := p.checkCollisions(); err != nil {
 		return err
 	}
 	if prefix != p.Prefix {
 		return fmt.Errorf("%w: %s in the address, %s in the parameters", ErrPrefix, prefixText(prefix), prefixText(p.Prefix))
 	}
+	return newVerifier(p).verify(addr, most)
+}
+
+// A verifier verifies many addresses that share one structure but for the prefix: it is encoded once, and Hash2, which
+// covers neither prefix nor collision count, is made once.
+type verifier struct {
+	p     *Params
+	raw   []byte
+	hash2 *[14]byte // nil before it was asked for
+}
+
+func newVerifier(p *Params) *verifier { return &verifier{p: p, raw: p.Marshal()} }
+
+// verify tells whether addr is a CGA of the structure with the prefix that addr has.
+func (v *verifier) verify(addr netip.Addr, most uint8) error {
+	prefix, iid, err := split(addr)
+	if err != nil {
+		return err
+	}
+	if err := v.p.checkCollisions(); err != nil {
+		return err
+	}
 	sec := uint8(iid >> 61)
 	if sec > most {
 		return unsupportedSec(sec, most)
 	}
-	h1 := p.Hash1()
+	copy(v.raw[offPrefix:offCollision], prefix[:])
+	h1 := sha1.Sum(v.raw)
 	if binary.BigEndian.Uint64(h1[:])&mask1 != iid&mask1 {
-		return fmt.Errorf("%w (hash1 %x)", ErrHash1, h1)
+		return fmt.Errorf("%w (hash1 %x)", ErrHash1, h1[:8])
 	}
 	if sec == 0 {
 		return nil
 	}
-	h2 := p.Hash2()
-	if !bytes.Equal(h2[:2*sec], make([]byte, 2*sec)) {
-		return fmt.Errorf("%w: Sec %d, hash2 %x", ErrHash2, sec, h2)
+	if v.hash2 == nil {
+		h := v.p.Hash2()
+		v.hash2 = &h
+	}
+	if !bytes.Equal(v.hash2[:2*sec], make([]byte, 2*sec)) {
+		return fmt.Errorf("%w: Sec %d, hash2 %x", ErrHash2, sec, *v.hash2)
 	}
 	return nil
 }
@@ -165,7 +188,7 @@ func (p *Params) verifyFor(addr netip.Addr, most uint8) error {
 	if mp == nil {
 		return verify(addr, p, most)
 	}
-	return verifyHBA(addr, p, mp, most)
+	return newVerifier(p).verifyHBA(addr, mp, most)
 }
 
 // Sec gives the Sec of a CGA: the leftmost bits of its interface identifier (RFC 3972 section 2).

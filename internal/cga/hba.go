@@ -79,10 +79,10 @@ func VerifyHBA(addr netip.Addr, p *Params) error {
 	if m == nil {
 		return ErrNoMultiPrefix
 	}
-	return verifyHBA(addr, p, m, MaxSec)
+	return newVerifier(p).verifyHBA(addr, m, MaxSec)
 }
 
-func verifyHBA(addr netip.Addr, p *Params, m *MultiPrefix, most uint8) error {
+func (v *verifier) verifyHBA(addr netip.Addr, m *MultiPrefix, most uint8) error {
 	prefix, _, err := split(addr)
 	if err != nil {
 		return err
@@ -90,7 +90,7 @@ func verifyHBA(addr netip.Addr, p *Params, m *MultiPrefix, most uint8) error {
 	if !slices.Contains(m.Prefixes, prefix) {
 		return fmt.Errorf("%w: %s", ErrNotInSet, prefixText(prefix))
 	}
-	return verify(addr, p.with(prefix, p.CollisionCount), most)
+	return v.verify(addr, most)
 }
 
 // VerifySet tells whether addrs are the HBA set of p, the whole of it: one address for each prefix of the Multi-Prefix
@@ -105,8 +105,9 @@ func VerifySet(addrs []netip.Addr, p *Params) (bad int, err error) {
 		return -1, ErrNoMultiPrefix
 	}
 	seen := make(map[[8]byte]bool)
+	v := newVerifier(p)
 	for i, a := range addrs {
-		if err := verifyHBA(a, p, m, MaxSec); err != nil {
+		if err := v.verifyHBA(a, m, MaxSec); err != nil {
 			return i, fmt.Errorf("%v: %w", a, err)
 		}
 		prefix, _, err := split(a)

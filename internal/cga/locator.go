@@ -42,7 +42,13 @@ func VerifyLocators(ulid netip.Addr, pds []byte, locs []PeerLocator, generation 
 	if err != nil {
 		return -1, err
 	}
-	if err := p.VerifyFor(ulid); err != nil {
+	v := newVerifier(p)
+	if mp == nil {
+		err = verify(ulid, p, MaxSec)
+	} else {
+		err = v.verifyHBA(ulid, mp, MaxSec)
+	}
+	if err != nil {
 		return -1, fmt.Errorf("ulid %v: %w", ulid, err)
 	}
 	for i, l := range locs {
@@ -59,7 +65,10 @@ func VerifyLocators(ulid netip.Addr, pds []byte, locs []PeerLocator, generation 
 			signed = append(signed, l.Addr)
 			continue
 		}
-		if err := verifyHBA(l.Addr, p, mp, MaxSec); err != nil {
+		if l.Addr == ulid {
+			continue // that was its check, too
+		}
+		if err := v.verifyHBA(l.Addr, mp, MaxSec); err != nil {
 			return i, fmt.Errorf("locator %v: %w", l.Addr, err)
 		}
 	}
