@@ -22,6 +22,15 @@ func (e *Engine) Contexts() []Snapshot {
 	return ss
 }
 
+// Context tells of the context with a local tag, if there is one.
+func (e *Engine) Context(tag wire.ContextTag) (s Snapshot, ok bool) {
+	c := e.table.byTag[tag]
+	if c == nil {
+		return Snapshot{}, false
+	}
+	return e.snapshot(c), true
+}
+
 func (e *Engine) snapshot(c *context) Snapshot {
 	s := Snapshot{
 		ULIDs: c.ULIDs, FII: c.FII,

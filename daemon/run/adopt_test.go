@@ -87,7 +87,7 @@ func TestAdopt(t *testing.T) {
 			k := inKernel(s)
 			p.a.module.contexts[k.TagLocal] = &k
 		}
-		if err := p.a.file().write([]engine.Snapshot{good, bad}); err != nil {
+		if err := p.a.file().write([]engine.Snapshot{good, bad}, idle); err != nil {
 			t.Fatal(err)
 		}
 		p.a.run(t, p.wires)

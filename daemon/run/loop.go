@@ -77,6 +77,7 @@ type Loop struct {
 	now                  time.Time // of what is being handled
 	saveAt               time.Time // zero when everything is saved
 	savedAt              time.Time
+	pass                 *savePass // of a save that is going on
 	pollAt               time.Time
 	refreshed, refreshAt time.Time      // of the local addresses; refreshAt and settleAt are zero for none
 	settleAt             time.Time      // of a locator
@@ -164,7 +165,7 @@ func (l *Loop) Run(ctx context.Context) error {
 	l.lookers.Wait()
 	l.workers.close()
 	l.sender.close()
-	l.save()
+	l.saveAll()
 	l.saver.close()
 	return err
 }

@@ -3,6 +3,7 @@
 package run
 
 import (
+	"bufio"
 	"bytes"
 	"encoding/json"
 	"errors"
@@ -23,6 +24,8 @@ const (
 	// savedContext is more than one context takes in the file, and savedHead more than the rest of it.
 	savedContext = 32 << 10
 	savedHead    = 1 << 10
+	// savedAtOnce is how many contexts are copied, or encoded, before whatever else there is to do has its turn.
+	savedAtOnce = 32
 )
 
 // A savedFile carries contexts over a restart: what the engine knows and the kernel does not.
@@ -100,25 +103,14 @@ func (f savedFile) parse(raw []byte) (map[wire.ContextTag]*engine.Snapshot, erro
 }
 
 // write replaces the file at once, so that a reader finds the old one or the new one. What a crash in the middle leaves
-// beside it is written over the next time.
-func (f savedFile) write(list []engine.Snapshot) error {
-	s := savedForm{
-		Version: savedVersion, Boot: f.boot, Contexts: make(map[wire.ContextTag]*engine.Snapshot, len(list)),
-	}
-	for i := range list {
-		s.Contexts[list[i].TagLocal] = &list[i]
-	}
-	raw, err := json.Marshal(s)
-	if err != nil {
-		return err
-	}
+// beside it is written over the next time. It calls rest after each few contexts.
+func (f savedFile) write(list []engine.Snapshot, rest func()) error {
 	aside := f.path + ".new"
 	out, err := os.OpenFile(aside, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, savedMode)
 	if err != nil {
 		return err
 	}
-	_, err = out.Write(raw)
-	err = errors.Join(err, out.Chmod(savedMode), out.Close())
+	err = errors.Join(f.encode(out, list, rest), out.Chmod(savedMode), out.Close())
 	if err == nil {
 		err = os.Rename(aside, f.path)
 	}
@@ -126,4 +118,29 @@ func (f savedFile) write(list []engine.Snapshot) error {
 		return errors.Join(err, os.Remove(aside))
 	}
 	return nil
+}
+
+// encode writes a savedForm, one context after the other.
+func (f savedFile) encode(out io.Writer, list []engine.Snapshot, rest func()) error {
+	w := bufio.NewWriter(out)
+	boot, err := json.Marshal(f.boot)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(w, `{"version":%d,"boot":%s,"contexts":{`, savedVersion, boot)
+	for i := range list {
+		raw, err := json.Marshal(&list[i])
+		if err != nil {
+			return err
+		}
+		if i > 0 {
+			w.WriteByte(',')
+		}
+		fmt.Fprintf(w, `"%d":%s`, uint64(list[i].TagLocal), raw)
+		if i%savedAtOnce == savedAtOnce-1 {
+			rest()
+		}
+	}
+	w.WriteString("}}")
+	return w.Flush()
 }

@@ -19,6 +19,9 @@ import (
 	"shim6/daemon/wire"
 )
 
+// idle is for whom nobody waits.
+func idle() {}
+
 func fileAt(path string) savedFile { return newSavedFile(path, testBoot, 4) }
 
 func TestSavedFile(t *testing.T) {
@@ -38,7 +41,7 @@ func TestSavedFile(t *testing.T) {
 		t.Fatal(err)
 	}
 	for range 2 {
-		if err := file.write(list); err != nil {
+		if err := file.write(list, idle); err != nil {
 			t.Fatal(err)
 		}
 		got, err := file.read()
@@ -61,7 +64,7 @@ func TestSavedFile(t *testing.T) {
 // A daemon that is upgraded in place finds the file of the one before it, which had no boot in it.
 func TestSavedFileOfTheVersionBefore(t *testing.T) {
 	file := fileAt(filepath.Join(t.TempDir(), "contexts.json"))
-	if err := file.write([]engine.Snapshot{snapshot(1)}); err != nil {
+	if err := file.write([]engine.Snapshot{snapshot(1)}, idle); err != nil {
 		t.Fatal(err)
 	}
 	raw, err := os.ReadFile(file.path)
@@ -168,5 +171,60 @@ func TestWhenChangesAreSaved(t *testing.T) {
 		}
 		l.now = l.now.Add(time.Second)
 		l.saveAt = l.saveAt.Add(time.Second)
+	}
+}
+
+// Many contexts are looked at in turns, between which messages are handled; what changes meanwhile is saved after that.
+func TestSavingKeepsNobodyWaiting(t *testing.T) {
+	h, l := still(t)
+	const turns, contexts = 3, 2*savedAtOnce + 1
+	for tag := range wire.ContextTag(contexts) {
+		s := snapshot(tag + 1)
+		s.FII = uint32(tag + 1)
+		l.engine.Handle(l.now, engine.AdoptContext{Snapshot: s})
+		l.held[s.TagLocal] = new(held)
+	}
+	l.changed()
+	for turn := range turns {
+		if l.saveAt.IsZero() || l.alarm().After(l.now) {
+			t.Fatalf("turn %d: nothing is due", turn)
+		}
+		l.onTime()
+		if turn == 0 {
+			l.changed()
+		}
+	}
+	l.saver.close()
+	if got, err := h.file().read(); err != nil || len(got) != contexts {
+		t.Errorf("%d contexts saved, %v; want %d", len(got), err, contexts)
+	}
+	if l.saveAt.IsZero() || l.pass != nil {
+		t.Error("what changed in the middle is not saved")
+	}
+	// In the end all is saved in one go, even when that has begun.
+	l.saver = newSaver(h.file(), discard, l.stats)
+	l.save()
+	delete(l.held, 1)
+	l.saveAll()
+	l.saver.close()
+	if got, err := h.file().read(); err != nil || len(got) != contexts-1 || got[1] != nil {
+		t.Errorf("%d contexts saved, %v; want %d", len(got), err, contexts-1)
+	}
+	l.saver = newSaver(h.file(), discard, l.stats)
+}
+
+// The writer lets others have the processor as it goes, and does not when the daemon ends.
+func TestSavedFileRests(t *testing.T) {
+	file := newSavedFile(filepath.Join(t.TempDir(), "contexts.json"), testBoot, 1000)
+	var list []engine.Snapshot
+	for tag := range wire.ContextTag(10*savedAtOnce + 1) {
+		list = append(list, snapshot(tag+1))
+	}
+	rests := 0
+	if err := file.write(list, func() { rests++ }); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := file.read(); err != nil || len(got) != len(list) || rests != 10 {
+		t.Errorf("%d contexts, %v, %d rests; want %d and 10", len(got), err, rests, len(list))
 	}
 }

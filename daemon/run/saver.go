@@ -4,10 +4,13 @@ package run
 
 import (
 	"log/slog"
+	"maps"
+	"slices"
 	"sync/atomic"
 	"time"
 
 	"shim6/daemon/engine"
+	"shim6/daemon/wire"
 )
 
 // saveShare bounds the time that goes into saving to one part in so many. What is not saved when the daemon is killed is
@@ -21,7 +24,8 @@ type saver struct {
 	stats *counters
 	next  chan saving
 	done  chan struct{}
-	took  atomic.Int64 // nanoseconds that the last save took
+	took  atomic.Int64 // nanoseconds that the last save took, without its rests
+	hurry atomic.Bool  // no more rests
 }
 
 func newSaver(file savedFile, log *slog.Logger, stats *counters) *saver {
@@ -50,6 +54,7 @@ func (s *saver) interval() time.Duration { return saveShare * time.Duration(s.to
 
 // close waits until what was put is written.
 func (s *saver) close() {
+	s.hurry.Store(true)
 	close(s.next)
 	<-s.done
 }
@@ -58,17 +63,38 @@ func (s *saver) run() {
 	defer close(s.done)
 	for next := range s.next {
 		s.stats.saves.Add(1)
-		start := time.Now()
-		if err := s.file.write(next.contexts); err != nil {
+		start, worked := time.Now(), next.took
+		// It rests as long as it works: where there is but one processor, packets are waiting.
+		rest := func() {
+			took := time.Since(start)
+			worked += took
+			if !s.hurry.Load() {
+				time.Sleep(took)
+			}
+			start = time.Now()
+		}
+		if err := s.file.write(next.contexts, rest); err != nil {
 			s.stats.saveErrors.Add(1)
 			s.log.Error("contexts not saved: the next daemon will drop them", "error", err)
 		}
-		s.took.Store(int64(next.took + time.Since(start)))
+		s.took.Store(int64(worked + time.Since(start)))
 	}
+}
+
+// A savePass is the collecting of what is to be written.
+type savePass struct {
+	left  []wire.ContextTag // not looked at yet
+	found []engine.Snapshot
+	took  time.Duration
+	again bool // something has changed since the pass began
 }
 
 // changed makes what is saved follow.
 func (l *Loop) changed() {
+	if l.pass != nil {
+		l.pass.again = true
+		return
+	}
 	if !l.saveAt.IsZero() {
 		return
 	}
@@ -77,15 +103,36 @@ func (l *Loop) changed() {
 	}
 }
 
-// save has the contexts that the kernel holds written.
+// save has the contexts that the kernel holds written. It looks at a few of them and stays due while there are more, so
+// that many contexts keep no message waiting.
 func (l *Loop) save() {
 	start := time.Now()
-	l.saveAt, l.savedAt = time.Time{}, l.now
-	var list []engine.Snapshot
-	for _, s := range l.engine.Contexts() {
-		if l.held[s.TagLocal] != nil {
-			list = append(list, s)
+	if l.pass == nil {
+		l.pass, l.savedAt = &savePass{left: slices.Collect(maps.Keys(l.held))}, l.now
+	}
+	p := l.pass
+	n := min(savedAtOnce, len(p.left))
+	for _, tag := range p.left[:n] {
+		if s, ok := l.engine.Context(tag); ok && l.held[tag] != nil {
+			p.found = append(p.found, s)
 		}
 	}
-	l.saver.put(saving{list, time.Since(start)})
+	p.left = p.left[n:]
+	p.took += time.Since(start)
+	if len(p.left) > 0 {
+		return
+	}
+	l.pass, l.saveAt = nil, time.Time{}
+	l.saver.put(saving{p.found, p.took})
+	if p.again {
+		l.changed()
+	}
+}
+
+// saveAll saves once more, in one go.
+func (l *Loop) saveAll() {
+	l.pass = nil
+	for l.save(); l.pass != nil; {
+		l.save()
+	}
 }
