@@ -4,6 +4,7 @@
 #define _SHIM6_COMPAT_H
 
 #include <linux/version.h>
+#include <net/neighbour.h>
 #include <net/tcp.h>
 #include <net/xfrm.h>
 
@@ -40,6 +41,29 @@
 #define shim6_state_set_dir(x, way)	((x)->dir = XFRM_SA_DIR_##way)
 #else
 #define shim6_state_set_dir(x, way)	do { } while (0)
+#endif
+
+/* The neighbours of a hash bucket, in an RCU read section. */
+#ifdef neigh_for_each_in_bucket_rcu	/* 6.13 */
+static inline struct neighbour *shim6_neigh_first(const struct neigh_hash_table *nht, unsigned int slot)
+{
+	return hlist_entry_safe(rcu_dereference(hlist_first_rcu(&nht->hash_heads[slot])), struct neighbour, hash);
+}
+
+static inline struct neighbour *shim6_neigh_next(const struct neighbour *neigh)
+{
+	return hlist_entry_safe(rcu_dereference(hlist_next_rcu(&neigh->hash)), struct neighbour, hash);
+}
+#else
+static inline struct neighbour *shim6_neigh_first(const struct neigh_hash_table *nht, unsigned int slot)
+{
+	return rcu_dereference(nht->hash_buckets[slot]);
+}
+
+static inline struct neighbour *shim6_neigh_next(const struct neighbour *neigh)
+{
+	return rcu_dereference(neigh->next);
+}
 #endif
 
 /* Within a series, stable kernels differ in whether __tcp_send_ack() takes flags: its type tells. */

@@ -443,6 +443,9 @@ void shim6_tcp_note_rto(struct shim6_ctx *ctx, const struct sk_buff *skb);
 void shim6_tcp_net_init(struct shim6_net *sn);
 void shim6_tcp_net_exit(struct shim6_net *sn);
 
+/* neigh.c */
+void shim6_neigh_drop(struct net *net, bool (*is_stuck)(const struct sk_buff *skb, void *arg), void *arg);
+
 /* offload.c */
 int shim6_offload_init(void);
 void shim6_offload_exit(void);

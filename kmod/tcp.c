@@ -2,7 +2,8 @@
 /*
  * TCP after a path update. While a path was down, TCP backed off, up to two minutes; it would not notice the new path
  * before that time is over. So its route is looked up anew, and, when what it sent was lost, its retransmission timer
- * fires at once. Who has only received sends an acknowledgment, for the last ones may have been lost.
+ * fires at once. What waits to leave by the old path is dropped before. Who has only received sends an acknowledgment,
+ * for the last ones may have been lost.
  */
 #include <net/inet6_hashtables.h>
 #include <net/inet_connection_sock.h>
@@ -164,6 +165,15 @@ static void kick_bucket(struct net *net, unsigned int slot, struct list_head *ki
 	} while (n == ARRAY_SIZE(taken));
 }
 
+/* A segment of a connection that is being told. */
+static bool is_kicked(const struct sk_buff *skb, void *kicks)
+{
+	const struct sock *sk = skb->sk;
+
+	return sk && sk_fullsock(sk) && sk->sk_family == AF_INET6 && sk->sk_protocol == IPPROTO_TCP &&
+	       find_kick(kicks, sk);
+}
+
 /* From first to before end. */
 static void kick_buckets(struct net *net, unsigned int first, unsigned int end, struct list_head *kicks)
 {
@@ -192,6 +202,7 @@ static void kick_all(struct work_struct *work)
 	if (list_empty(&kicks))
 		return;
 
+	shim6_neigh_drop(sn->net, is_kicked, &kicks);
 	/* Most buckets are empty. */
 	for (slot = 0; slot <= hashinfo->ehash_mask; slot = end) {
 		end = min(slot + SLOTS_AT_ONCE, hashinfo->ehash_mask + 1);

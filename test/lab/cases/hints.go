@@ -5,6 +5,7 @@ package cases
 import (
 	"bytes"
 	"errors"
+	"net/netip"
 	"os"
 	"time"
 
@@ -31,6 +32,8 @@ const (
 	hintsFailBack    = 5 * time.Second
 	// carrierLimit is what the kernel may take to tell of a lost carrier, a second, and the exploration after it.
 	carrierLimit = 3 * time.Second
+	// standstill is what TCP may stand still then: less than the three seconds that the kernel looks for a neighbour on a dead link.
+	standstill = 2 * time.Second
 	// returnLimit is what a return takes: a minute to settle after many failures, then two Probes further apart than the Send
 	// Timeout.
 	returnLimit = 3 * time.Minute
@@ -177,7 +180,14 @@ func (p *peers) loseCarrier(when string) error {
 		return err
 	}
 	e.Check("payload is on provider 1 "+when, c.Current == p.a1(), "%s", p.net.Short(c.Current.String()))
+	// Frequent enough that some of it is sent between the loss of the carrier and the new path.
+	beat, err := traffic.StartBeat(traffic.TCP, p.net.A, p.net.B, netip.AddrPortFrom(p.net.A1, 0), netip.AddrPortFrom(p.net.B1, streamPort), streamInterval)
+	if err != nil {
+		return err
+	}
+	defer beat.End()
 	time.Sleep(time.Second)
+	beat.Mark()
 	if err := p.setCarrier(false); err != nil {
 		return err
 	}
@@ -185,6 +195,21 @@ func (p *peers) loseCarrier(when string) error {
 	if err != nil {
 		return err
 	}
+	var gap traffic.Silence
+	err = within(hintsSendTimeout, func() error {
+		var since int
+		var err error
+		if gap, since, err = beat.Longest(); err == nil && since < flowing {
+			err = errors.New("the stream stands still")
+		}
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	// "If no Neighbor Advertisement is received after MAX_MULTICAST_SOLICIT solicitations, address resolution has failed" (RFC 4861
+	// section 7.2.2), after three seconds. To TCP, what waits for that has not left the host, and it sends it on no other path.
+	e.Check("TCP goes on with the new path "+when+", whatever waits on the old link", gap.Length() < standstill, "after %v", gap.Length())
 	e.Check("payload leaves a link without carrier well before the Send Timeout "+when, took < carrierLimit, "after %v of %v", took, hintsSendTimeout)
 	return nil
 }
