@@ -300,8 +300,9 @@ func notes(r *figure.Result, rows []*row) {
 		if x.refused != "" {
 			refused[x.method.name] += fmt.Sprintf(" %d", x.addresses)
 			if strings.Count(refused[x.method.name], " ") == 1 {
-				r.Differ("%s cannot be used with %d addresses: the engine keeps control messages within the 1280 octets that every link carries, and "+
-					"says: %s.", x.method.name, x.addresses, x.refused)
+				r.Differ("%s is refused: %s. RFC 5533 (section 5.1) bounds a packet with a message by 1280 octets, of which IPv6 takes 40. Parameters with a "+
+					"key of 4096 bits take 584 and a signature 520, and of the other 136 the engine keeps what the header, a peer's validator and the "+
+					"options of a repeated negotiation can take. Longer keys would need an Update Request of their own for the list.", x.method.name, x.refused)
 			}
 		}
 	}

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"strings"
 	"time"
@@ -95,15 +96,11 @@ type job struct {
 }
 
 func run(e *figure.Env, r *figure.Result) error {
-	var jobs []*job
-	for _, kernel := range []string{newer, older} {
-		for i, parts := range plan(e.Quick, kernel) {
-			jobs = append(jobs, &job{kernel: kernel, name: fmt.Sprintf("linux-%s-%s", kernel, []string{"reset", "no-reset"}[i]), parts: parts})
-		}
-	}
-	// Two guests at a time: each has one processor.
+	processors := runtime.GOMAXPROCS(0)
+	jobs := split(e.Quick, max(1, processors/4))
+	// Each guest has one processor.
 	var group errgroup.Group
-	group.SetLimit(2)
+	group.SetLimit(processors)
 	for _, j := range jobs {
 		group.Go(func() error { return j.run(e) })
 	}
@@ -134,6 +131,28 @@ func run(e *figure.Env, r *figure.Result) error {
 	return plots(e, all)
 }
 
+// split gives each of the four lists of parts to as many guests.
+func split(quick bool, guests int) []*job {
+	var jobs []*job
+	for _, kernel := range []string{newer, older} {
+		for i, parts := range plan(quick, kernel) {
+			name := fmt.Sprintf("linux-%s-%s", kernel, []string{"reset", "no-reset"}[i])
+			for k := range min(guests, len(parts)) {
+				j := &job{kernel: kernel, name: name}
+				if guests > 1 {
+					j.name += fmt.Sprintf("-%d", k+1)
+				}
+				// In turns: the longest are the last.
+				for p := k; p < len(parts); p += guests {
+					j.parts = append(j.parts, parts[p])
+				}
+				jobs = append(jobs, j)
+			}
+		}
+	}
+	return jobs
+}
+
 func (j *job) run(e *figure.Env) error {
 	raw, err := json.Marshal(j.parts)
 	if err != nil {
@@ -158,32 +177,47 @@ func load(dir, kernel string) ([]recovery, error) {
 		all[i] = recovery{x, kernel}
 	}
 	for _, host := range []string{"a", "b"} {
-		probes, err := readProbes(filepath.Join(dir, report.DaemonLog(host)))
+		log, err := readLog(filepath.Join(dir, report.DaemonLog(host)))
 		if err != nil {
 			return nil, err
 		}
 		for i := range all {
-			n := 0
-			for _, at := range probes {
-				if x := &all[i]; !at.Before(x.Cut) && !at.After(x.After) {
-					n++
-				}
-			}
 			// Both hosts may notice and probe; what counts is whether one of them had to try again.
-			all[i].Probes = max(all[i].Probes, n)
+			all[i].Probes = max(all[i].Probes, log.needed(all[i].Cut, all[i].After))
 		}
 	}
 	return all, nil
 }
 
-// readProbes returns when a daemon sent probes to explore. Those that answer such a probe are in another state.
-func readProbes(path string) ([]time.Time, error) {
+// A daemonLog is when a daemon did what counts here.
+type daemonLog struct {
+	probed  []time.Time // sent a Probe to explore; those that answer one are sent in another state
+	changed []time.Time // changed the path
+}
+
+// needed counts the Probes that were sent from one time on until the path changed, or until another time at most.
+func (l *daemonLog) needed(from, to time.Time) int {
+	for _, at := range l.changed {
+		if !at.Before(from) && at.Before(to) {
+			to = at
+		}
+	}
+	n := 0
+	for _, at := range l.probed {
+		if !at.Before(from) && !at.After(to) {
+			n++
+		}
+	}
+	return n
+}
+
+func readLog(path string) (*daemonLog, error) {
 	f, err := os.Open(path)
 	if err != nil {
 		return nil, err
 	}
 	defer f.Close()
-	var list []time.Time
+	log := new(daemonLog)
 	in := bufio.NewScanner(f)
 	in.Buffer(nil, 1<<20)
 	for in.Scan() {
@@ -197,11 +231,14 @@ func readProbes(path string) ([]time.Time, error) {
 		if err := json.Unmarshal(in.Bytes(), &l); err != nil {
 			return nil, fmt.Errorf("%s: %q: %w", path, in.Text(), err)
 		}
-		if l.Msg == "probe sent" && l.State == "Exploring" {
-			list = append(list, l.Time)
+		switch {
+		case l.Msg == "probe sent" && l.State == "Exploring":
+			log.probed = append(log.probed, l.Time)
+		case l.Msg == "path changed":
+			log.changed = append(log.changed, l.Time)
 		}
 	}
-	return list, in.Err()
+	return log, in.Err()
 }
 
 func save(e *figure.Env, all []recovery) error {

@@ -62,7 +62,7 @@ func TestGatesFail(t *testing.T) {
 			}
 		}, "with reset, TCP, silent drop, Linux 6.12|linear, Linux 6.12"},
 		"second probes": {func(x *recovery) {
-			if kind(newer, "tcp", "silent", true)(x) && x.Run == 0 {
+			if kind(newer, "tcp", "silent", false)(x) && x.Run == 0 {
 				x.Probes = 2
 			}
 		}, "first probe, Linux 6.12"},
@@ -103,6 +103,8 @@ func TestProbesAreCounted(t *testing.T) {
 {"time":"2026-01-01T00:00:01Z","msg":"probe sent","state":"Exploring"}
 {"time":"2026-01-01T00:00:02Z","msg":"probe sent","state":"Exploring"}
 {"time":"2026-01-01T00:00:02Z","msg":"probe sent","state":"Operational"}
+{"time":"2026-01-01T00:00:02.3Z","msg":"path changed"}
+{"time":"2026-01-01T00:00:02.5Z","msg":"probe sent","state":"Exploring"}
 {"time":"2026-01-01T00:00:09Z","msg":"probe sent","state":"Exploring"}
 `)
 	log("b", `{"time":"2026-01-01T00:00:01Z","msg":"probe sent","state":"Exploring"}
@@ -138,5 +140,30 @@ func TestPlans(t *testing.T) {
 	}
 	if n := len(plan(false, newer)[1]); n != 12 {
 		t.Errorf("%d Send Timeouts, the paper's and ours are 12", n)
+	}
+}
+
+// Every part is in one guest, however many there are.
+func TestSplit(t *testing.T) {
+	for _, quick := range []bool{true, false} {
+		var all []report.RecoveryPart
+		for _, kernel := range []string{newer, older} {
+			for _, parts := range plan(quick, kernel) {
+				all = append(all, parts...)
+			}
+		}
+		for _, guests := range []int{1, 2, 5, 100} {
+			n, names := 0, make(map[string]bool)
+			for _, j := range split(quick, guests) {
+				if len(j.parts) == 0 || names[j.name] {
+					t.Errorf("%d guests: job %q has %d parts", guests, j.name, len(j.parts))
+				}
+				names[j.name] = true
+				n += len(j.parts)
+			}
+			if n != len(all) {
+				t.Errorf("%d guests do %d parts of %d", guests, n, len(all))
+			}
+		}
 	}
 }
