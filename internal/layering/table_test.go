@@ -46,7 +46,7 @@ var table = []row{
 	{"test/bench", []string{"daemon/engine", "daemon/wire", "internal/cga"}, false, "what it measures is the engine alone"},
 	{"test/figures/client", []string{"daemon/wire", "internal/cga"}, false, "a peer needs no daemon, and what it sends is right by itself"},
 	{"test/figures/initiators", []string{"test/figures/client", "daemon/rawsock"}, false, "a peer needs no daemon"},
-	{"test/figures/negotiators", []string{"daemon/engine", "daemon/rawsock", "internal/cga"}, false, "what it measures is the engine with a socket"},
+	{"test/figures/negotiators", []string{"daemon/engine", "daemon/nl", "daemon/rawsock", "internal/cga"}, false, "what it measures is the engine with a socket and the kernel"},
 	{"test/figures/fig7", []string{"test/figures/...", "test/lab/report", "internal/cga"}, false, "the lab sees binaries; the hosts' keys are made outside"},
 	{"test/figures/fig10", []string{"test/figures/...", "test/lab/report", "internal/cga"}, false, "the lab sees binaries; the clients' keys are made outside"},
 	{"test/figures/fig6", []string{"test/figures/...", "internal/cga/..."}, false, "what it measures is the search"},

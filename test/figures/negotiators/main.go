@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 
-// Command negotiators runs in a lab guest, once in each of two hosts: shim6d's engine on a raw socket, without the rest of the daemon,
-// so that what is verified and signed, and when, can be chosen. One initiates contexts and takes the time.
+// Command negotiators runs in a lab guest, once in each of two hosts: shim6d's engine between a raw socket and the kernel module,
+// without the rest of the daemon, so that what is verified and signed, and when, can be chosen. One initiates contexts and takes the time.
 package main
 
 import (
@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"shim6/daemon/engine"
+	"shim6/daemon/nl"
 	"shim6/daemon/rawsock"
 	"shim6/internal/cga"
 )
@@ -75,6 +76,10 @@ func run(args []string) error {
 		return err
 	}
 	defer h.socket.Close()
+	if h.kernel, err = nl.Dial(); err != nil {
+		return err
+	}
+	defer h.kernel.Close()
 	switch {
 	case args[0] == "respond" && len(args) == 5:
 		return h.respond()
@@ -90,6 +95,7 @@ type host struct {
 	key    *rsa.PrivateKey
 	ulids  engine.ULIDPair
 	socket *rawsock.Conn
+	kernel *nl.Client
 
 	engine *engine.Engine
 	unmade []engine.Sign // signatures that wait until they are needed
@@ -101,7 +107,10 @@ type host struct {
 func (h *host) renew() error {
 	var cfg engine.Config
 	rand.Read(cfg.Seed[:])
-	var err error
+	err := h.kernel.Flush()
+	if err != nil {
+		return err
+	}
 	if h.engine, err = engine.New(cfg); err != nil {
 		return err
 	}
@@ -155,6 +164,9 @@ func (h *host) handle(ev engine.Event) error {
 				return err
 			}
 		case engine.ProgramContext:
+			if err := h.program(a); err != nil {
+				return err
+			}
 			h.done = true
 		case engine.Dropped:
 			if a.Reason == engine.ReasonOwnParameters {
@@ -164,6 +176,21 @@ func (h *host) handle(ev engine.Event) error {
 		}
 	}
 	return nil
+}
+
+// program gives the kernel a context, or what has changed of it.
+func (h *host) program(a engine.ProgramContext) error {
+	c := nl.Context{
+		ULIDLocal: a.ULIDs.Local, ULIDPeer: a.ULIDs.Peer, TagLocal: uint64(a.TagLocal), TagPeer: uint64(a.TagPeer), LocatorsLocal: a.LocatorsLocal,
+		SendTimeout: a.SendTimeout, KeepaliveTimeout: a.KeepaliveTimeout, KeepaliveInterval: a.KeepaliveInterval,
+	}
+	for _, p := range a.Paths {
+		c.Paths = append(c.Paths, nl.Path(p))
+	}
+	if h.done {
+		return h.kernel.SetContext(c)
+	}
+	return h.kernel.NewContext(c)
 }
 
 // A refusal is why the engine announces no locators of ours.

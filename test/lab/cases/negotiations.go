@@ -40,6 +40,10 @@ func runNegotiations(e *Env) error {
 	if err != nil {
 		return err
 	}
+	if err := e.loadUnderTest(); err != nil {
+		return err
+	}
+	defer e.unloadUnderTest()
 	for _, n := range plan {
 		if err := e.negotiate(n, uint64(rate)*1e6); err != nil {
 			return fmt.Errorf("%s: %w", n.Name, err)
