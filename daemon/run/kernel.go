@@ -88,45 +88,67 @@ func (l *Loop) onContextGone(tag wire.ContextTag) {
 	l.handle(engine.ContextGone{Tag: tag})
 }
 
+// A comparison is what poll is in the middle of.
+type comparison struct {
+	left  []nl.Context      // of the kernel, not looked at yet
+	held  []wire.ContextTag // when the kernel's were read, sorted
+	seen  map[wire.ContextTag]bool
+	quiet []quietContext
+}
+
 // poll tells idle times, and makes up for whatever the kernel and the engine do not agree on: lost events, refused
 // requests, contexts that one of the two does not have.
 func (l *Loop) poll() {
+	for l.comparing = l.compare(); l.comparing != nil; {
+		l.compareSome()
+	}
+}
+
+// compare reads what the kernel has; nil is for an error, which is told.
+func (l *Loop) compare() *comparison {
 	if err := l.ports.Kernel.Loaded(); err != nil {
 		l.fail(fmt.Errorf("kernel module: %w", err))
-		return
+		return nil
 	}
 	list, err := l.ports.Kernel.Contexts()
 	if err != nil {
 		l.kernelError(err, nil)
 		l.log.Error("contexts of the kernel not read", "error", err)
+		return nil
+	}
+	return &comparison{left: list, held: slices.Sorted(maps.Keys(l.held)), seen: make(map[wire.ContextTag]bool, len(list))}
+}
+
+// compareSome goes on with a few contexts, so that many keep no message waiting. After the last l.comparing is nil.
+func (l *Loop) compareSome() {
+	c := l.comparing
+	n := min(contextsAtOnce, len(c.left))
+	for _, k := range c.left[:n] {
+		tag := wire.ContextTag(k.TagLocal)
+		c.seen[tag] = true
+		_, was := slices.BinarySearch(c.held, tag)
+		switch is := l.held[tag] != nil; {
+		case was && is:
+			s, _ := l.engine.Context(tag)
+			if k.Idle >= s.Teardown {
+				c.quiet = append(c.quiet, quietContext{tag, s.ULIDs, k.Idle})
+			} else {
+				l.handle(engine.ContextIdle{Tag: tag, Idle: k.Idle})
+			}
+			l.followReap(s, k)
+		case !was && !is:
+			l.removeOrphan(k, "it is not known")
+		}
+	}
+	if c.left = c.left[n:]; len(c.left) > 0 {
 		return
 	}
-	known := make(map[wire.ContextTag]engine.Snapshot)
-	for _, s := range l.engine.Contexts() {
-		known[s.TagLocal] = s
-	}
-	// What is programmed from here on is not in the list that was read.
-	held := slices.Sorted(maps.Keys(l.held))
-	seen := make(map[wire.ContextTag]bool, len(list))
-	var quiet []quietContext
-	for _, k := range list {
-		tag := wire.ContextTag(k.TagLocal)
-		seen[tag] = true
-		if _, ok := slices.BinarySearch(held, tag); !ok {
-			l.removeOrphan(k, "it is not known")
-			continue
-		}
-		if s := known[tag]; k.Idle >= s.Teardown {
-			quiet = append(quiet, quietContext{tag, s.ULIDs, k.Idle})
-		} else {
-			l.handle(engine.ContextIdle{Tag: tag, Idle: k.Idle})
-		}
-		l.followReap(known[tag], k)
-	}
-	l.whoHolds(quiet)
-	for _, tag := range held {
-		if h := l.held[tag]; h != nil && (!seen[tag] || h.broken) {
-			h.inKernel, h.broken = seen[tag], false
+	l.comparing = nil
+	l.whoHolds(c.quiet)
+	// What was programmed since the list was read is not in it.
+	for _, tag := range c.held {
+		if h := l.held[tag]; h != nil && (!c.seen[tag] || h.broken) {
+			h.inKernel, h.broken = c.seen[tag], false
 			l.handle(engine.ContextGone{Tag: tag})
 		}
 	}

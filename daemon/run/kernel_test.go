@@ -10,7 +10,9 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"shim6/daemon/engine"
 	"shim6/daemon/nl"
+	"shim6/daemon/wire"
 )
 
 // lose makes the kernel go to a REAP state without the loop hearing of it.
@@ -162,4 +164,39 @@ func TestUnknownKernelEventPanics(t *testing.T) {
 		}
 	}()
 	l.onKernel(struct{ nl.Event }{})
+}
+
+// Many contexts are compared in turns, between which messages are handled, and contexts come and go.
+func TestComparingKeepsNobodyWaiting(t *testing.T) {
+	h, l := still(t)
+	const turns, contexts, orphan = 3, 2*contextsAtOnce + 1, 5000
+	for tag := range wire.ContextTag(contexts) {
+		s := snapshot(tag + 1)
+		s.FII = uint32(tag + 1)
+		s.Teardown = time.Hour
+		l.engine.Handle(l.now, engine.AdoptContext{Snapshot: s})
+		l.held[s.TagLocal] = &held{inKernel: true}
+		k := inKernel(s)
+		h.module.contexts[k.TagLocal] = &k
+	}
+	l.now = l.pollAt
+	l.onTime()
+	if l.comparing == nil || l.alarm().After(l.now) {
+		t.Fatal("all were compared in one go, or the rest is not due")
+	}
+	gone := l.comparing.left[0].TagLocal
+	delete(l.held, wire.ContextTag(gone))
+	l.held[9999] = &held{inKernel: true}
+	l.comparing.left = append(l.comparing.left, nl.Context{TagLocal: orphan})
+	h.module.contexts[orphan] = &nl.Context{TagLocal: orphan}
+	for range turns - 1 {
+		l.onTime()
+	}
+	if l.comparing != nil || l.pollAt != l.now.Add(pollInterval) {
+		t.Error("it has no end")
+	}
+	if h.module.contexts[gone] == nil || h.module.contexts[orphan] != nil || !l.held[9999].inKernel {
+		t.Errorf("of those that went and came meanwhile: removed %v, an orphan kept %v, taken for gone %v", h.module.contexts[gone] == nil,
+			h.module.contexts[orphan] != nil, !l.held[9999].inKernel)
+	}
 }

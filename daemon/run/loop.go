@@ -21,6 +21,8 @@ import (
 const (
 	// pollInterval is how often the kernel's contexts are compared with the engine's, and their idle times told.
 	pollInterval = 30 * time.Second
+	// contextsAtOnce is how many contexts are looked at before whatever else there is to do has its turn.
+	contextsAtOnce = 32
 	// resyncDelay is how soon that happens after something went wrong between the two.
 	resyncDelay = time.Second
 	// refreshGap is the least time between two looks at the local addresses.
@@ -79,6 +81,7 @@ type Loop struct {
 	savedAt              time.Time
 	pass                 *savePass // of a save that is going on
 	pollAt               time.Time
+	comparing            *comparison    // with the kernel, nil for none
 	refreshed, refreshAt time.Time      // of the local addresses; refreshAt and settleAt are zero for none
 	settleAt             time.Time      // of a locator
 	flowsAt              time.Time      // zero where no peer is configured for it
@@ -234,7 +237,15 @@ func (l *Loop) onTime() {
 	}
 	if due(l.pollAt) {
 		l.pollAt = l.now.Add(pollInterval)
-		l.poll()
+		if l.comparing == nil {
+			l.comparing = l.compare()
+		}
+		if l.comparing != nil {
+			l.compareSome()
+		}
+		if l.comparing != nil {
+			l.pollAt = l.now
+		}
 	}
 }
 

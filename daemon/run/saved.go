@@ -24,8 +24,6 @@ const (
 	// savedContext is more than one context takes in the file, and savedHead more than the rest of it.
 	savedContext = 32 << 10
 	savedHead    = 1 << 10
-	// savedAtOnce is how many contexts are copied, or encoded, before whatever else there is to do has its turn.
-	savedAtOnce = 32
 )
 
 // A savedFile carries contexts over a restart: what the engine knows and the kernel does not.
@@ -137,7 +135,7 @@ func (f savedFile) encode(out io.Writer, list []engine.Snapshot, rest func()) er
 			w.WriteByte(',')
 		}
 		fmt.Fprintf(w, `"%d":%s`, uint64(list[i].TagLocal), raw)
-		if i%savedAtOnce == savedAtOnce-1 {
+		if i%encodedAtOnce == encodedAtOnce-1 {
 			rest()
 		}
 	}

@@ -155,11 +155,11 @@ func TestSaverTellsItsErrors(t *testing.T) {
 	}
 }
 
-// A change is saved at once, unless saving would take more than its share of the time.
+// A change is saved soon, unless saving would take more than its share of the time.
 func TestWhenChangesAreSaved(t *testing.T) {
 	_, l := still(t)
 	l.changed()
-	if l.saveAt != l.now {
+	if l.saveAt != l.now.Add(saveDelay) {
 		t.Errorf("the first change is saved in %v", l.saveAt.Sub(l.now))
 	}
 	l.savedAt, l.saveAt = l.now, time.Time{}
@@ -177,7 +177,7 @@ func TestWhenChangesAreSaved(t *testing.T) {
 // Many contexts are looked at in turns, between which messages are handled; what changes meanwhile is saved after that.
 func TestSavingKeepsNobodyWaiting(t *testing.T) {
 	h, l := still(t)
-	const turns, contexts = 3, 2*savedAtOnce + 1
+	const turns, contexts = 3, 2*contextsAtOnce + 1
 	for tag := range wire.ContextTag(contexts) {
 		s := snapshot(tag + 1)
 		s.FII = uint32(tag + 1)
@@ -185,6 +185,7 @@ func TestSavingKeepsNobodyWaiting(t *testing.T) {
 		l.held[s.TagLocal] = new(held)
 	}
 	l.changed()
+	l.now = l.saveAt
 	for turn := range turns {
 		if l.saveAt.IsZero() || l.alarm().After(l.now) {
 			t.Fatalf("turn %d: nothing is due", turn)
@@ -217,7 +218,7 @@ func TestSavingKeepsNobodyWaiting(t *testing.T) {
 func TestSavedFileRests(t *testing.T) {
 	file := newSavedFile(filepath.Join(t.TempDir(), "contexts.json"), testBoot, 1000)
 	var list []engine.Snapshot
-	for tag := range wire.ContextTag(10*savedAtOnce + 1) {
+	for tag := range wire.ContextTag(10*encodedAtOnce + 1) {
 		list = append(list, snapshot(tag+1))
 	}
 	rests := 0

@@ -13,9 +13,15 @@ import (
 	"shim6/daemon/wire"
 )
 
-// saveShare bounds the time that goes into saving to one part in so many. What is not saved when the daemon is killed is
-// lost, so changes to a few contexts are saved at once, while many wait for each other.
-const saveShare = 10
+const (
+	// saveShare bounds the time that goes into saving to one part in so many. What is not saved when the daemon is killed is
+	// lost, so changes to a few contexts are saved soon, while many wait for each other.
+	saveShare = 10
+	// saveDelay is how long a change waits for others, and leaves the processor to the answer that it came with.
+	saveDelay = 20 * time.Millisecond
+	// encodedAtOnce is how many contexts are encoded before the writer rests.
+	encodedAtOnce = 8
+)
 
 // A saver writes the file in a goroutine of its own.
 type saver struct {
@@ -98,8 +104,9 @@ func (l *Loop) changed() {
 	if !l.saveAt.IsZero() {
 		return
 	}
-	if l.saveAt = l.savedAt.Add(l.saver.interval()); l.saveAt.Before(l.now) {
-		l.saveAt = l.now
+	l.saveAt = l.savedAt.Add(l.saver.interval())
+	if soon := l.now.Add(saveDelay); l.saveAt.Before(soon) {
+		l.saveAt = soon
 	}
 }
 
@@ -111,7 +118,7 @@ func (l *Loop) save() {
 		l.pass, l.savedAt = &savePass{left: slices.Collect(maps.Keys(l.held))}, l.now
 	}
 	p := l.pass
-	n := min(savedAtOnce, len(p.left))
+	n := min(contextsAtOnce, len(p.left))
 	for _, tag := range p.left[:n] {
 		if s, ok := l.engine.Context(tag); ok && l.held[tag] != nil {
 			p.found = append(p.found, s)
