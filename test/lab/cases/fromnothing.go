@@ -133,8 +133,11 @@ func (h *autohost) withoutRules(provider1 *fault.Switch) error {
 	if err != nil {
 		return err
 	}
-	last := f.Steps[len(f.Steps)-1]
-	e.Check("without routing: not an octet arrives after the failure", !t.Finished && last.Time.Before(t.Cut.Add(e.RTT)),
+	last, arriving := f.Steps[len(f.Steps)-1], e.RTT
+	if e.Debug {
+		arriving += unnoticed * debugPatience
+	}
+	e.Check("without routing: not an octet arrives after the failure", !t.Finished && last.Time.Before(t.Cut.Add(arriving)),
 		"%d of %d octets, the last %v after the failure", t.Received, t.Sent, last.Time.Sub(t.Cut))
 	return h.forget(provider1)
 }
