@@ -62,12 +62,23 @@ func New(title, x, y string) *plot.Plot {
 
 // LogX and LogY make an axis logarithmic, with labels at the powers of ten and at those values that are named.
 func LogX(p *plot.Plot, named ...float64) {
-	p.X.Scale, p.X.Tick.Marker = plot.LogScale{}, decades(named)
+	p.X.Scale, p.X.Tick.Marker = logScale{}, decades(named)
 }
 
 // LogY is LogX for the other axis.
 func LogY(p *plot.Plot, named ...float64) {
-	p.Y.Scale, p.Y.Tick.Marker = plot.LogScale{}, decades(named)
+	p.Y.Scale, p.Y.Tick.Marker = logScale{}, decades(named)
+}
+
+// A logScale is plot.LogScale but for the mean of the ends: that is where plot keeps room for the label of an axis, which it then
+// draws in the middle. A long label would leave a gap above the axis.
+type logScale struct{}
+
+func (logScale) Normalize(least, most, x float64) float64 {
+	if x == 0.5*(most+least) {
+		return 0.5
+	}
+	return plot.LogScale{}.Normalize(least, most, x)
 }
 
 type decades []float64
@@ -223,7 +234,7 @@ func Bars(p *plot.Plot, names []string, series []Series) error {
 			}
 			x := float64(i) - width/2 + each*(float64(k)+0.5)
 			base := 0.0
-			if _, ok := p.Y.Scale.(plot.LogScale); ok {
+			if _, ok := p.Y.Scale.(logScale); ok {
 				base = p.Y.Min
 			}
 			box, err := plotter.NewPolygon(plotter.XYs{{X: x - each*0.45, Y: base}, {X: x - each*0.45, Y: y}, {X: x + each*0.45, Y: y}, {X: x + each*0.45, Y: base}})

@@ -12,6 +12,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"gonum.org/v1/plot"
+	"gonum.org/v1/plot/vg/draw"
+	"gonum.org/v1/plot/vg/vgimg"
 )
 
 func TestNumber(t *testing.T) {
@@ -79,5 +81,16 @@ func TestSave(t *testing.T) {
 	}
 	if raw, err = os.ReadFile(path + ".svg"); err != nil || !bytes.Contains(raw, []byte("<svg")) {
 		t.Errorf("%v: %.80s", err, raw)
+	}
+}
+
+// A long label beside a logarithmic axis takes no room above it.
+func TestLogarithmicAxesLeaveNoGap(t *testing.T) {
+	p := New("title", "x", "a label that is nearly as long as the axis")
+	p.X.Min, p.X.Max, p.Y.Min, p.Y.Max = 0, 1, 0.1, 1000
+	LogY(p)
+	c := draw.NewCanvas(vgimg.New(400, 300), 400, 300)
+	if gap := c.Max.Y - p.DataCanvas(c).Max.Y; gap > 30 {
+		t.Errorf("%.0f points above the axis, a title of 11 needs less", gap)
 	}
 }
