@@ -209,6 +209,9 @@ func add(p *plot.Plot, s *Series) error {
 			return err
 		}
 		dots.Color, dots.Shape, dots.Radius = c, Glyphs[s.Style%len(Glyphs)], 2.8
+		if s.NoLine {
+			dots.Radius = 1.4 // there are many
+		}
 		p.Add(dots)
 		thumbs = append(thumbs, dots)
 	}
