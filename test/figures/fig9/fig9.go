@@ -57,7 +57,7 @@ func plan(quick bool, kernel string) [2][]report.RecoveryPart {
 	if quick {
 		some, few, runs, fewRuns, others = seconds(0.3, 1, 3, 7, 15), seconds(1, 7), 5, 3, 3
 		if kernel == older {
-			some, few, runs = seconds(1, 7, 15), seconds(3), 3
+			some, few, runs = seconds(0.3, 7, 15), seconds(3), 3
 		}
 	}
 	var on, off []report.RecoveryPart
