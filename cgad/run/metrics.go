@@ -14,6 +14,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"golang.org/x/net/netutil"
 
 	"shim6/cgad/autoconf"
 )
@@ -119,6 +120,9 @@ func (d *Daemon) ServeMetrics(ctx context.Context, l net.Listener) error {
 	return serve(ctx, "metrics", l, mux)
 }
 
+// connectionsMost is how many connections are held at the same time, of each of the two services.
+const connectionsMost = 16
+
 // metricsAtOnce is how many requests for metrics are answered at the same time.
 const metricsAtOnce = 4
 
@@ -127,7 +131,8 @@ func serve(ctx context.Context, what string, l net.Listener, h http.Handler) err
 	server := &http.Server{Handler: h, ReadTimeout: statusTimeout, WriteTimeout: 2 * statusTimeout, MaxHeaderBytes: headerMax}
 	stop := context.AfterFunc(ctx, func() { server.Close() })
 	defer stop()
-	if err := server.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+	// Any user of this host can connect to the port for metrics; more than this wait in the kernel.
+	if err := server.Serve(netutil.LimitListener(l, connectionsMost)); !errors.Is(err, http.ErrServerClosed) {
 		return fmt.Errorf("%s: %w", what, err)
 	}
 	return nil
