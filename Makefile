@@ -41,7 +41,7 @@ space := $(empty) $(empty)
 comma := ,
 
 LAB := $(BIN)/lab --build build --tsend $(TSEND) --rtt $(RTT) --seed $(SEED) --flood $(FLOOD) --inputs $(INPUTS)
-PROGRAMS := $(patsubst %/,%,$(dir $(wildcard daemon/shim6d/main.go daemon/shim6ctl/main.go cgad/main.go cgatool/main.go)))
+PROGRAMS := $(patsubst %/,%,$(dir $(wildcard daemon/shim6d/main.go daemon/shim6ctl/main.go daemon/shim6-signer/main.go cgad/main.go cgatool/main.go)))
 
 # Where "make install" puts things; packages set them.
 DESTDIR ?=
@@ -49,7 +49,7 @@ PREFIX ?= /usr
 UNITDIR ?= $(PREFIX)/lib/systemd/system
 VERSION ?= $(shell sed -n '1s/.*(\(.*\)).*/\1/p' debian/changelog)
 LDFLAGS := -X shim6/internal/buildinfo.version=$(VERSION)
-BUILT := $(BIN)/shim6d $(BIN)/cgad $(BIN)/shim6ctl $(BIN)/cgatool
+BUILT := $(BIN)/shim6d $(BIN)/shim6-signer $(BIN)/cgad $(BIN)/shim6ctl $(BIN)/cgatool
 
 .DEFAULT_GOAL := help
 .PHONY: bench bench-kernel conformance figures $(FIGURES) simulate help all build programs labtools setup $(ALL:%=setup-%) kmod $(ALL:%=kmod-%) $(DEBUG:%=bugs-%) \
@@ -146,10 +146,13 @@ install: $(BUILT)
 	install -d $(DESTDIR)/etc/shim6
 	install -D -m 755 -t $(DESTDIR)$(PREFIX)/sbin $(BIN)/shim6d $(BIN)/cgad
 	install -D -m 755 -t $(DESTDIR)$(PREFIX)/bin $(BIN)/shim6ctl
+	install -D -m 755 -t $(DESTDIR)$(PREFIX)/libexec $(BIN)/shim6-signer
 	install -D -m 644 -t $(DESTDIR)/etc/shim6 configs/shim6.yaml configs/cgad.yaml
-	install -D -m 644 -t $(DESTDIR)$(UNITDIR) configs/shim6d.service configs/cgad.service
+	install -D -m 644 -t $(DESTDIR)$(UNITDIR) configs/shim6d.service configs/cgad.service configs/shim6-signer.socket configs/shim6-signer@.service
 	install -D -m 644 configs/shim6.modules-load $(DESTDIR)$(PREFIX)/lib/modules-load.d/shim6.conf
-	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/man/man8 daemon/shim6d/shim6d.8 daemon/shim6ctl/shim6ctl.8 cgad/cgad.8
+	install -D -m 644 configs/shim6.sysusers $(DESTDIR)$(PREFIX)/lib/sysusers.d/shim6.conf
+	install -D -m 644 configs/shim6.tmpfiles $(DESTDIR)$(PREFIX)/lib/tmpfiles.d/shim6.conf
+	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/man/man8 daemon/shim6d/shim6d.8 daemon/shim6-signer/shim6-signer.8 daemon/shim6ctl/shim6ctl.8 cgad/cgad.8
 	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/man/man5 daemon/shim6d/shim6.yaml.5 cgad/cgad.yaml.5
 	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/man/man7 daemon/shim6d/shim6-api.7
 	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/shim6 configs/grafana.json

@@ -22,6 +22,8 @@ import (
 	"shim6/cgad/rasock"
 	"shim6/cgad/run"
 	"shim6/internal/buildinfo"
+	"shim6/internal/cga"
+	"shim6/internal/signer"
 )
 
 func (p *program) daemon(ctx context.Context) error {
@@ -64,8 +66,8 @@ func (p *program) daemon(ctx context.Context) error {
 	d := run.New(run.Options{
 		Config:     c,
 		Load:       p.load,
-		Identities: func(c *config.Config) autoconf.Config { return identities(c, log) },
-		Generate:   identity.Generate,
+		Identities: func(c *config.Config) autoconf.Config { return p.identities(c, log) },
+		Generate:   p.generate,
 		System:     system,
 		Socket:     socket,
 		Log:        log,
@@ -111,9 +113,31 @@ func reloadOn(ctx context.Context, signals <-chan os.Signal, d *run.Daemon) {
 	}
 }
 
+// open reads the key directory, without the private keys where a signer has them.
+func (p *program) open(dir string) (*identity.Directory, error) {
+	if p.signer == "" {
+		return identity.Open(dir)
+	}
+	return identity.OpenWith(p.askSigner, dir)
+}
+
+func (p *program) generate(ctx context.Context, c *config.Config, name string) (*cga.Params, error) {
+	if p.signer == "" {
+		return identity.Generate(ctx, c, name)
+	}
+	return identity.GenerateWith(ctx, p.askSigner, c, name)
+}
+
+// askSigner asks the signer for the public keys, which are all that cgad needs.
+func (p *program) askSigner(dir string) (*cga.Store, error) {
+	client := signer.New(p.signer)
+	defer client.Close()
+	return client.LoadDir(dir)
+}
+
 // identities reads the key directory. Files that cannot be used are logged, and the others are used.
-func identities(c *config.Config, log *slog.Logger) autoconf.Config {
-	d, err := identity.Open(c.Keys)
+func (p *program) identities(c *config.Config, log *slog.Logger) autoconf.Config {
+	d, err := p.open(c.Keys)
 	if err != nil {
 		log.Error("keys", "error", err)
 	}
@@ -125,7 +149,7 @@ func identities(c *config.Config, log *slog.Logger) autoconf.Config {
 
 // checkOnly tells everything that is wrong with the configuration and the keys that it names.
 func (p *program) checkOnly(c *config.Config) error {
-	d, err := identity.Open(c.Keys)
+	d, err := p.open(c.Keys)
 	if err := errors.Join(err, d.Check(c)); err != nil {
 		return configError{err}
 	}

@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"net"
 	"os"
 	"os/signal"
 	"strings"
@@ -35,6 +36,7 @@ type program struct {
 	check, json    bool
 	socket, keys   string
 	linShim6       string
+	signer         string
 	started        bool // the command line was understood
 }
 
@@ -72,11 +74,14 @@ func (e configError) Unwrap() error { return e.error }
 
 func (p *program) hint(err error) string {
 	var wrong configError
+	var refused *net.OpError
 	switch {
 	case !p.started:
 		return "cgad --help tells the commands, cgad COMMAND --help their options"
 	case errors.As(err, &wrong):
 		return "cgad.yaml(5) has every key; check a change with: cgad --check"
+	case errors.Is(err, fs.ErrPermission) && errors.As(err, &refused) && refused.Op == "dial":
+		return "only root may ask cgad"
 	case errors.Is(err, syscall.EPERM), errors.Is(err, fs.ErrPermission):
 		return "cgad needs root, or CAP_NET_ADMIN and CAP_NET_RAW with access to the key directory"
 	case errors.Is(err, syscall.ECONNREFUSED), errors.Is(err, errNotRunning):
@@ -106,9 +111,12 @@ func (p *program) command() *cobra.Command {
 	root.SetVersionTemplate("cgad {{.Version}}\n")
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.PersistentFlags().StringVar(&p.configPath, "config", "", "configuration `file` (default "+config.DefaultPath+", which need not exist)")
+	const signerUsage = "`path` of the socket of a signer, which has the private keys in place of this program"
+	root.Flags().StringVar(&p.signer, "signer", "", signerUsage)
 	root.Flags().BoolVar(&p.check, "check", false, "check the configuration and the keys that it names, then exit")
 
 	run := &cobra.Command{Use: "run", Short: "run the daemon; what cgad does without a command", Args: cobra.NoArgs, RunE: p.start(p.daemon)}
+	run.Flags().StringVar(&p.signer, "signer", "", signerUsage)
 	run.Flags().BoolVar(&p.check, "check", false, "check the configuration and the keys that it names, then exit")
 
 	initialize := &cobra.Command{

@@ -92,7 +92,7 @@ func TestUnitFitsTheDaemon(t *testing.T) {
 	text := readText(t, "../configs/cgad.service")
 	defaults := config.Default()
 	for _, want := range []string{
-		"Type=notify", "ExecStart=/usr/sbin/cgad", "ExecReload=/bin/kill -HUP $MAINPID", "CapabilityBoundingSet=CAP_NET_ADMIN CAP_NET_RAW",
+		"Type=notify", "ExecStart=/usr/sbin/cgad --signer /run/shim6-signer.sock", "User=shim6", "AmbientCapabilities=CAP_NET_ADMIN CAP_NET_RAW", "ExecReload=/bin/kill -HUP $MAINPID", "CapabilityBoundingSet=CAP_NET_ADMIN CAP_NET_RAW",
 		"RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6 AF_NETLINK", // metrics may be on 127.0.0.1
 		"RuntimeDirectory=" + filepath.Base(filepath.Dir(defaults.Socket)), "RuntimeDirectoryPreserve=yes",
 		"ReadWritePaths=" + filepath.Dir(defaults.State) + " " + filepath.Dir(defaults.Keys),

@@ -44,7 +44,7 @@ func (o *output) write(r *result, key *rsa.PrivateKey, newKey bool) error {
 		if err != nil {
 			return err
 		}
-		return writeOnce(o.bundle, b, r.again)
+		return writeOnce(o.bundle, b, r.again, cga.WriteFile)
 	}
 	if newKey {
 		if err := cga.WriteKey(o.key, key); err != nil {
@@ -57,7 +57,7 @@ func (o *output) write(r *result, key *rsa.PrivateKey, newKey bool) error {
 	case o.replace:
 		err = cga.ReplaceParams(o.params, r.params)
 	default:
-		err = writeOnce(o.params, r.params.Marshal(), r.again)
+		err = writeOnce(o.params, r.params.Marshal(), r.again, func(path string, _ []byte) error { return cga.WriteParams(path, r.params) })
 	}
 	if err != nil && newKey {
 		err = errors.Join(err, os.Remove(o.key))
@@ -66,13 +66,13 @@ func (o *output) write(r *result, key *rsa.PrivateKey, newKey bool) error {
 }
 
 // writeOnce makes a file. One that has the contents already is good enough when the work is done again.
-func writeOnce(path string, b []byte, again bool) error {
+func writeOnce(path string, b []byte, again bool, write func(string, []byte) error) error {
 	if again {
 		if old, err := os.ReadFile(path); err == nil && bytes.Equal(old, b) {
 			return nil
 		}
 	}
-	return cga.WriteFile(path, b)
+	return write(path, b)
 }
 
 func exists(path string) bool {

@@ -64,14 +64,6 @@ func Generate(ctx context.Context, c *config.Config, name string) (*cga.Params, 
 	if err != nil && len(d.keys) == 0 {
 		return nil, err
 	}
-	if set, ok := strings.CutPrefix(name, setPrefix); ok {
-		for _, s := range c.Sets {
-			if s.Name == set {
-				return d.generateSet(ctx, s)
-			}
-		}
-		return nil, fmt.Errorf("there is no set %s", set)
-	}
 	if name == DefaultName && len(d.keys) == 0 {
 		if _, err := newKey(c.Keys, name); err != nil && !errors.Is(err, os.ErrExist) {
 			return nil, fmt.Errorf("make a key: %w", err)
@@ -79,6 +71,28 @@ func Generate(ctx context.Context, c *config.Config, name string) (*cga.Params, 
 		if d, err = Open(c.Keys); err != nil {
 			return nil, err
 		}
+	}
+	return d.params(ctx, c, name)
+}
+
+// GenerateWith is Generate for keys that are not read as cga.LoadDir does, and makes none.
+func GenerateWith(ctx context.Context, load func(path string) (*cga.Store, error), c *config.Config, name string) (*cga.Params, error) {
+	d, err := OpenWith(load, c.Keys)
+	if err != nil && len(d.keys) == 0 {
+		return nil, err
+	}
+	return d.params(ctx, c, name)
+}
+
+// params finds the parameters of an identity of Config, or makes them.
+func (d *Directory) params(ctx context.Context, c *config.Config, name string) (*cga.Params, error) {
+	if set, ok := strings.CutPrefix(name, setPrefix); ok {
+		for _, s := range c.Sets {
+			if s.Name == set {
+				return d.generateSet(ctx, s)
+			}
+		}
+		return nil, fmt.Errorf("there is no set %s", set)
 	}
 	if p := d.keyParams(name, c.Sec); p != nil {
 		return p, nil
@@ -92,7 +106,7 @@ func (d *Directory) publicKey(name string) ([]byte, error) {
 	if key == nil {
 		return nil, fmt.Errorf("there is no usable key %s", filepath.Join(d.path, name+keySuffix))
 	}
-	return cga.MarshalPublicKey(&key.PublicKey)
+	return key.PublicKey(), nil
 }
 
 func (d *Directory) generateKeyParams(ctx context.Context, name string, sec uint8) (*cga.Params, string, error) {

@@ -13,7 +13,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 
 	"shim6/cgad/autoconf"
 	"shim6/cgad/config"
@@ -45,26 +44,16 @@ type Directory struct {
 
 // Open reads a directory. One that does not exist is empty. The error joins one error for each file that cannot be used;
 // the Directory has the others.
-func Open(path string) (*Directory, error) {
-	store, err := cga.LoadDir(path)
-	d := &Directory{path: path, store: store}
-	if errors.Is(err, fs.ErrNotExist) {
-		return d, nil
-	}
-	files, globErr := filepath.Glob(filepath.Join(escape(path), "*"+keySuffix))
-	for _, f := range files {
-		name := strings.TrimSuffix(filepath.Base(f), keySuffix)
-		if store.Key(name) != nil {
-			d.keys = append(d.keys, name)
-		}
-	}
-	slices.Sort(d.keys)
-	return d, errors.Join(err, globErr)
-}
+func Open(path string) (*Directory, error) { return OpenWith(cga.LoadDir, path) }
 
-// escape makes a path that a pattern matches literally.
-func escape(path string) string {
-	return strings.NewReplacer(`\`, `\\`, "*", `\*`, "?", `\?`, "[", `\[`).Replace(path)
+// OpenWith is Open for keys that are not read as cga.LoadDir does.
+func OpenWith(load func(path string) (*cga.Store, error), path string) (*Directory, error) {
+	store, err := load(path)
+	d := &Directory{path: path, store: store, keys: store.KeyIDs()}
+	if errors.Is(err, fs.ErrNotExist) {
+		err = nil
+	}
+	return d, err
 }
 
 // defaultKey gives the name of the key to use when none is named for an interface or a prefix. The key of the sets, if they

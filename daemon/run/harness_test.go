@@ -5,7 +5,6 @@ package run
 import (
 	"bytes"
 	"context"
-	"crypto/rsa"
 	"encoding/json"
 	"fmt"
 	"log/slog"
@@ -353,7 +352,7 @@ func (j *journal) lines(t *testing.T, msg string) []map[string]any {
 
 // keys are one key and its parameters; the addresses under two prefixes are made from them.
 type keys struct {
-	key    *rsa.PrivateKey
+	key    cga.Signer
 	params *cga.Params
 }
 
@@ -362,7 +361,7 @@ func (k *keys) ParamsFor(addr netip.Addr) (*cga.Params, string, bool) {
 	return p, "host", err == nil
 }
 
-func (k *keys) Key(id string) *rsa.PrivateKey {
+func (k *keys) Key(id string) cga.Signer {
 	if id != "host" {
 		return nil
 	}
@@ -375,15 +374,15 @@ func newKeys(t *testing.T) *keys {
 	if err != nil {
 		t.Fatal(err)
 	}
-	spki, err := cga.MarshalPublicKey(&key.PublicKey)
+	signer, err := cga.NewSigner(key)
 	if err != nil {
 		t.Fatal(err)
 	}
-	p, err := cga.Generate(context.Background(), cga.GenerateOptions{PublicKey: spki})
+	p, err := cga.Generate(context.Background(), cga.GenerateOptions{PublicKey: signer.PublicKey()})
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &keys{key, p}
+	return &keys{signer, p}
 }
 
 // addr is the address under a prefix such as 2001:db8:a1::.
@@ -450,6 +449,12 @@ func newHost(t *testing.T, w *wires, k *keys, addrs ...netip.Addr) *host {
 func (h *host) run(t *testing.T, w *wires) {
 	t.Helper()
 	h.build(t, w)
+	h.start(t)
+}
+
+// start starts the Loop that was built.
+func (h *host) start(t *testing.T) {
+	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan struct{})
 	go func() {

@@ -3,7 +3,6 @@
 package run
 
 import (
-	"crypto/rsa"
 	"errors"
 	"net/netip"
 	"os"
@@ -194,7 +193,7 @@ func (c *counting) load(string) (Keys, error) {
 type none struct{}
 
 func (none) ParamsFor(netip.Addr) (*cga.Params, string, bool) { return nil, "", false }
-func (none) Key(string) *rsa.PrivateKey                       { return nil }
+func (none) Key(string) cga.Signer                            { return nil }
 
 func TestKeysAreReadWhenTheyChange(t *testing.T) {
 	h, l := still(t)

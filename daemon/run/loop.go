@@ -47,6 +47,8 @@ type Loop struct {
 	log     *slog.Logger
 	stats   *counters
 	logLost func() uint64
+	alive   func()
+	every   time.Duration // between two calls of alive
 
 	keys     Keys
 	keyErr   error
@@ -102,8 +104,11 @@ type Options struct {
 	Seed    [32]byte // of the engine's randomness, unpredictable
 	Log     *slog.Logger
 	LogLost func() uint64 // lines that the log lost, nil for none
-	Events  *ctl.Events
-	Ports   Ports
+	// Alive is called every so often by the Loop's goroutine, unless something holds that up; nil for never.
+	Alive      func()
+	AliveEvery time.Duration
+	Events     *ctl.Events
+	Ports      Ports
 }
 
 // New makes a Loop. What it is connected to is the Loop's to close once Run is called.
@@ -123,8 +128,12 @@ func New(o Options) (*Loop, error) {
 	if o.LogLost == nil {
 		o.LogLost = func() uint64 { return 0 }
 	}
+	if o.Alive == nil {
+		o.Alive, o.AliveEvery = func() {}, pollInterval
+	}
 	return &Loop{
 		cfg: o.Config, load: o.Load, file: o.File, level: o.Level, version: o.Version, ports: o.Ports, engine: e, log: o.Log, logLost: o.LogLost,
+		alive: o.Alive, every: o.AliveEvery,
 		report: reporter{log: o.Log, events: o.Events}, stats: new(counters),
 		saved:    newSavedFile(o.Config.StateFile(), o.Boot, o.Config.Limits.Contexts),
 		held:     make(map[wire.ContextTag]*held),
@@ -177,6 +186,8 @@ func (l *Loop) Run(ctx context.Context) error {
 func (l *Loop) serve(ctx context.Context) error {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
+	beat := time.NewTicker(l.every)
+	defer beat.Stop()
 	for {
 		timer.Reset(time.Until(l.alarm()))
 		var handle func()
@@ -201,6 +212,8 @@ func (l *Loop) serve(ctx context.Context) error {
 			handle = l.onReload
 		case <-timer.C:
 			handle = l.onTime
+		case <-beat.C:
+			handle = l.alive
 		}
 		l.now = time.Now()
 		handle()

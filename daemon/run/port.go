@@ -3,7 +3,6 @@
 package run
 
 import (
-	"crypto/rsa"
 	"net/netip"
 
 	"shim6/daemon/nl"
@@ -54,7 +53,7 @@ type Errors interface {
 // Keys prove local addresses and sign for them: *cga.Store.
 type Keys interface {
 	ParamsFor(addr netip.Addr) (p *cga.Params, keyID string, ok bool)
-	Key(keyID string) *rsa.PrivateKey
+	Key(keyID string) cga.Signer // nil when there is none
 }
 
 // Ports are what a Loop is connected to.

@@ -76,7 +76,7 @@ func sign(keys Keys, a engine.Sign) engine.Event {
 	if key == nil {
 		return engine.SignDone{ID: a.ID, Err: errNoKey}
 	}
-	sig, err := cga.Sign(key, a.Data)
+	sig, err := key.Sign(a.Data)
 	return engine.SignDone{ID: a.ID, Signature: sig, Err: err}
 }
 

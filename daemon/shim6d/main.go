@@ -16,7 +16,6 @@ import (
 	"shim6/daemon/config"
 	"shim6/daemon/nl"
 	"shim6/internal/buildinfo"
-	"shim6/internal/cga"
 )
 
 const (
@@ -25,13 +24,16 @@ const (
 	exitUsage = 2 // the command line is wrong
 )
 
-const usage = `Usage: shim6d [--config FILE] [--check]
+const usage = `Usage: shim6d [--config FILE] [--signer SOCKET] [--check]
 
 shim6d keeps the contexts of this network namespace: it agrees with peers on the
 addresses of both sides, watches the paths and moves flows to one that works.
 
   --config FILE  read FILE instead of ` + config.DefaultPath + `,
                  which may be missing
+  --signer SOCKET
+                 have shim6-signer, which listens there, sign, and read no
+                 private key
   --check        say what is wrong with the configuration and the keys, or "ok"
   --version      print the version
   --help         print this
@@ -57,6 +59,7 @@ func (e *env) run(ctx context.Context, args []string) int {
 	flags := flag.NewFlagSet("shim6d", flag.ContinueOnError)
 	flags.SetOutput(io.Discard)
 	file := flags.String("config", "", "")
+	signer := flags.String("signer", "", "")
 	check := flags.Bool("check", false, "")
 	version := flags.Bool("version", false, "")
 	err := flags.Parse(args)
@@ -80,12 +83,12 @@ func (e *env) run(ctx context.Context, args []string) int {
 		return e.fail(exitFail, err, "shim6.yaml(5) has every key; check a change with: shim6d --check")
 	}
 	if *check {
-		return e.check(c)
+		return e.check(c, keysOf(*signer))
 	}
 	if names := missingCapabilities(); names != "" {
 		return e.fail(exitFail, fmt.Errorf("shim6d lacks %s", names), "run it as root")
 	}
-	if err := serve(ctx, e, *file, c); err != nil {
+	if err := serve(ctx, e, *file, c, keysOf(*signer)); err != nil {
 		return e.fail(exitFail, err, nl.Hint(err))
 	}
 	return exitOK
@@ -99,11 +102,11 @@ func load(file string) (*config.Config, error) {
 }
 
 // check tells whether every file in the key directory can be used; the configuration was read already.
-func (e *env) check(c *config.Config) int {
+func (e *env) check(c *config.Config, load loadKeys) int {
 	for _, w := range c.Warnings() {
 		fmt.Fprintf(e.stderr, "shim6d: warning: %s\n", w)
 	}
-	if _, err := cga.LoadDir(c.Keys); err != nil {
+	if _, err := load(c.Keys); err != nil {
 		return e.fail(exitFail, err, "make a key and addresses: cgatool generate --help")
 	}
 	fmt.Fprintln(e.stdout, "ok")

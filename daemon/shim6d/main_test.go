@@ -121,8 +121,8 @@ func TestManualHasEveryFlag(t *testing.T) {
 	for _, m := range regexp.MustCompile(`flags\.\w+\("(\w+)"`).FindAllStringSubmatch(source, -1) {
 		flags = append(flags, m[1])
 	}
-	if len(flags) != 4 {
-		t.Errorf("flags %v, want 4", flags)
+	if len(flags) != 5 {
+		t.Errorf("flags %v, want 5", flags)
 	}
 	text := manual(t, "shim6d.8")
 	for _, f := range flags {

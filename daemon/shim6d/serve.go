@@ -8,6 +8,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"net"
 	"os"
@@ -35,7 +36,7 @@ const (
 )
 
 // serve opens everything that the daemon needs and works until ctx is done.
-func serve(ctx context.Context, e *env, file string, c *config.Config) (err error) {
+func serve(ctx context.Context, e *env, file string, c *config.Config, keys loadKeys) (err error) {
 	lines := run.NewLogWriter(e.stderr)
 	defer func() { err = errors.Join(err, lines.Close(logGrace)) }()
 	log, level, err := run.NewLogger(lines, c.Log)
@@ -67,10 +68,16 @@ func serve(ctx context.Context, e *env, file string, c *config.Config) (err erro
 	events := new(ctl.Events)
 	options := run.Options{
 		Config: c, Load: func() (*config.Config, error) { return load(file) }, File: cmp.Or(file, config.DefaultPath), Level: level,
-		Version: buildinfo.Version(), Log: log, LogLost: lines.Lost, Events: events, Ports: w.ports(),
+		Version: buildinfo.Version(), Log: log, LogLost: lines.Lost, Events: events, Ports: w.ports(keys),
 	}
 	if options.Boot, err = boot(); err != nil {
 		return err
+	}
+	switch every, err := systemd.SdWatchdogEnabled(false); {
+	case err != nil:
+		log.Warn("watchdog of the service manager", "error", err)
+	case every > 0:
+		options.Alive, options.AliveEvery = func() { notify(systemd.SdNotifyWatchdog) }, every/2
 	}
 	rand.Read(options.Seed[:])
 	loop, err := run.New(options)
@@ -78,7 +85,10 @@ func serve(ctx context.Context, e *env, file string, c *config.Config) (err erro
 		return err
 	}
 	listener, err := ctl.Listen(c.Socket, gid)
-	if err != nil {
+	switch {
+	case errors.Is(err, fs.ErrPermission) && gid != os.Getgid():
+		return fmt.Errorf("control socket: the daemon may not give it to socket_group %s, of which its user is no member: %w", c.SocketGroup, err)
+	case err != nil:
 		return fmt.Errorf("control socket: %w", err)
 	}
 	server := ctl.NewServer(loop.Backend(), events, log)

@@ -11,6 +11,7 @@ import (
 	"shim6/daemon/run"
 	"shim6/internal/cga"
 	"shim6/internal/rtnl"
+	"shim6/internal/signer"
 )
 
 // A world is what the daemon holds open in its network namespace.
@@ -65,7 +66,19 @@ func (w *world) close() {
 	}
 }
 
-func (w *world) ports() run.Ports {
+// loadKeys reads a key directory. What is usable comes even with an error.
+type loadKeys func(dir string) (run.Keys, error)
+
+// keysOf is how keys are loaded: from the directory, or from the signer that listens on a socket.
+func keysOf(socket string) loadKeys {
+	if socket == "" {
+		return func(dir string) (run.Keys, error) { return cga.LoadDir(dir) }
+	}
+	client := signer.New(socket)
+	return func(dir string) (run.Keys, error) { return client.LoadDir(dir) }
+}
+
+func (w *world) ports(keys loadKeys) run.Ports {
 	return run.Ports{
 		Kernel: w.kernel, Events: w.events, Socket: w.socket, Errors: w.errors, Addresses: rtnl.List, Reaches: rtnl.Reaches,
 		KeepSources: rtnl.KeepSources,
@@ -73,6 +86,6 @@ func (w *world) ports() run.Ports {
 		Route:       rtnl.RouteTo,
 		Sockets:     rtnl.Sources,
 		Connections: rtnl.Connections,
-		LoadKeys:    func(dir string) (run.Keys, error) { return cga.LoadDir(dir) },
+		LoadKeys:    keys,
 	}
 }

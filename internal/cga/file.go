@@ -14,6 +14,12 @@ import (
 // maxFileLen bounds the key and parameter files that are read; a PEM key of MaxKeyBits has about 6500 octets.
 const maxFileLen = 1 << 17
 
+// Modes of the files that are made.
+const (
+	secretMode = 0o600
+	paramsMode = 0o644
+)
+
 // LoadParams reads a file that holds the octets of one CGA Parameters data structure and nothing else.
 func LoadParams(path string) (*Params, error) {
 	b, _, err := readFile(path)
@@ -27,13 +33,13 @@ func LoadParams(path string) (*Params, error) {
 	return p, nil
 }
 
-// WriteParams makes a file, mode 0600, with the octets of p. It never overwrites: an existing file gives an error that
+// WriteParams makes a file, mode 0644, with the octets of p, which every peer is told. It never overwrites: an existing file gives an error that
 // is os.ErrExist. A failed call leaves no file.
 func WriteParams(path string, p *Params) error {
 	if err := p.check(); err != nil {
 		return fmt.Errorf("%s: %w", path, err)
 	}
-	return writeFile(path, p.Marshal(), linkNew)
+	return writeFile(path, p.Marshal(), paramsMode, linkNew)
 }
 
 // ReplaceParams is WriteParams, but puts p in the place of a file that may exist; a failed call leaves the old one.
@@ -41,17 +47,17 @@ func ReplaceParams(path string, p *Params) error {
 	if err := p.check(); err != nil {
 		return fmt.Errorf("%s: %w", path, err)
 	}
-	return writeFile(path, p.Marshal(), os.Rename)
+	return writeFile(path, p.Marshal(), paramsMode, os.Rename)
 }
 
 // WriteFile makes a file, mode 0600, with the octets of b. It never overwrites, as WriteParams.
 func WriteFile(path string, b []byte) error {
-	return writeFile(path, b, linkNew)
+	return writeFile(path, b, secretMode, linkNew)
 }
 
 // ReplaceFile is WriteFile, but puts the file in the place of one that may exist; a failed call leaves the old one.
 func ReplaceFile(path string, b []byte) error {
-	return writeFile(path, b, os.Rename)
+	return writeFile(path, b, secretMode, os.Rename)
 }
 
 func readFile(path string) ([]byte, os.FileMode, error) {
@@ -78,9 +84,9 @@ func readFile(path string) ([]byte, os.FileMode, error) {
 	return b, st.Mode().Perm(), nil
 }
 
-// writeFile writes a file beside path, mode 0600, and then moves it to path with place, so that no reader, crash or full
+// writeFile writes a file beside path and then moves it to path with place, so that no reader, crash or full
 // disk ever sees half of it.
-func writeFile(path string, b []byte, place func(from, to string) error) (err error) {
+func writeFile(path string, b []byte, mode os.FileMode, place func(from, to string) error) (err error) {
 	dir := filepath.Dir(path)
 	f, err := os.CreateTemp(dir, "."+filepath.Base(path)+".*")
 	if err != nil {
@@ -93,6 +99,9 @@ func writeFile(path string, b []byte, place func(from, to string) error) (err er
 		}
 	}()
 	if _, err := f.Write(b); err != nil {
+		return err
+	}
+	if err := f.Chmod(mode); err != nil {
 		return err
 	}
 	if err := f.Sync(); err != nil {

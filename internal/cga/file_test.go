@@ -38,8 +38,8 @@ func wantFiles(t *testing.T, dir string, want ...string) {
 	}
 }
 
-// wantNew checks a function that makes a file: mode 0600 whatever the umask, never over an existing one, no left-overs.
-func wantNew(t *testing.T, write func(path string) error) {
+// wantNew checks a function that makes a file: its mode whatever the umask, never over an existing one, no left-overs.
+func wantNew(t *testing.T, mode os.FileMode, write func(path string) error) {
 	t.Helper()
 	defer syscall.Umask(syscall.Umask(0))
 	dir := t.TempDir()
@@ -47,7 +47,7 @@ func wantNew(t *testing.T, write func(path string) error) {
 	if err := write(path); err != nil {
 		t.Fatal(err)
 	}
-	wantMode(t, path, 0o600)
+	wantMode(t, path, mode)
 	before, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
@@ -71,7 +71,7 @@ func wantNew(t *testing.T, write func(path string) error) {
 
 func TestWriteParams(t *testing.T) {
 	p := mustParse(t, rfcParams+"fffd0001aa")
-	wantNew(t, func(path string) error { return WriteParams(path, p) })
+	wantNew(t, paramsMode, func(path string) error { return WriteParams(path, p) })
 	path := filepath.Join(t.TempDir(), "file")
 	if err := WriteParams(path, p); err != nil {
 		t.Fatal(err)
@@ -103,7 +103,7 @@ func TestReplaceParams(t *testing.T) {
 	if err := ReplaceParams(path, mustParse(t, rfcParams)); err != nil {
 		t.Fatal(err)
 	}
-	wantMode(t, path, 0o600)
+	wantMode(t, path, paramsMode)
 	if _, err := LoadParams(path); err != nil {
 		t.Error(err)
 	}

@@ -34,7 +34,7 @@ func WriteKey(path string, key *rsa.PrivateKey) error {
 	if err != nil {
 		return fmt.Errorf("%s: %w", path, err)
 	}
-	return writeFile(path, b, linkNew)
+	return writeFile(path, b, secretMode, linkNew)
 }
 
 // MarshalKey gives the contents of the file that WriteKey makes.

@@ -37,7 +37,7 @@ func pemText(t *testing.T, kind string, der []byte, err error) string {
 
 func TestWriteKey(t *testing.T) {
 	key := signer(t)
-	wantNew(t, func(path string) error { return WriteKey(path, key) })
+	wantNew(t, secretMode, func(path string) error { return WriteKey(path, key) })
 	path := filepath.Join(t.TempDir(), "file")
 	if err := WriteKey(path, key); err != nil {
 		t.Fatal(err)

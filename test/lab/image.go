@@ -41,7 +41,7 @@ var casePrograms = []hostProgram{
 }
 
 // ownPrograms are ours, in the build folder.
-var ownPrograms = []string{"shim6d", "shim6ctl", "cgad", "cgatool"}
+var ownPrograms = []string{"shim6d", "shim6-signer", "shim6ctl", "cgad", "cgatool"}
 
 // vectorDir has the right messages that wrong ones are made from.
 const vectorDir = "daemon/wire/testdata"

@@ -32,8 +32,8 @@ var serviceUnits = []string{
 // unitDir is where Debian keeps units.
 const unitDir = "/usr/lib/systemd/system"
 
-// cgadUnit is the shipped unit.
-const cgadUnit = "configs/cgad.service"
+// shippedUnits are the daemons', and what has their keys.
+var shippedUnits = []string{"cgad.service", "shim6d.service", "shim6-signer.socket", "shim6-signer@.service"}
 
 // managerDirs are the folders whose files they read.
 var managerDirs = []string{"/usr/share/dbus-1", "/etc/dbus-1", "/usr/lib/ifupdown"}
@@ -67,8 +67,10 @@ func addManagers(a *initramfs.Archive) error {
 			return err
 		}
 	}
-	if err := a.Copy(filepath.Join(report.ManagerDir, unitDir, "cgad.service"), cgadUnit); err != nil {
-		return fmt.Errorf("start the lab in the root of the repository: %w", err)
+	for _, unit := range shippedUnits {
+		if err := a.Copy(filepath.Join(report.ManagerDir, unitDir, unit), filepath.Join("configs", unit)); err != nil {
+			return fmt.Errorf("start the lab in the root of the repository: %w", err)
+		}
 	}
 	busybox, err := lookProgram("busybox")
 	if err != nil {

@@ -20,7 +20,7 @@ import (
 
 var cgadService = Case{
 	Name:     "cgad-service",
-	About:    "the shipped unit under systemd without a configuration: readiness, one capability, journal, reload, crash, hang, stop",
+	About:    "the shipped units under systemd without a configuration: readiness, few capabilities, keys, journal, reload, crash, hang, stop",
 	FastTime: true,
 	Without:  noModule("cgad alone: the module is not loaded"),
 	Daemons:  true,
@@ -30,12 +30,12 @@ var cgadService = Case{
 }
 
 const (
-	restartPause   = 2 * time.Second  // RestartSec of the unit
-	watchdog       = 60 * time.Second // WatchdogSec of the unit
+	restartPause   = 2 * time.Second  // RestartSec of the units
+	watchdog       = 60 * time.Second // WatchdogSec of the units
 	killAfterAbort = 90 * time.Second // systemd's default; a process that is stopped does not hear SIGABRT
 )
 
-// A serviced is host a, whose cgad is a service.
+// A serviced is host a, whose daemons are services.
 type serviced struct {
 	*manager.Services
 	e   *Env
@@ -63,11 +63,12 @@ func runCgadService(e *Env) error {
 	if err != nil {
 		return err
 	}
-	if err := installCgad(); err != nil {
+	if err := errors.Join(installDaemons(), e.loadUnderTest()); err != nil {
 		return err
 	}
+	e.Later(e.unloadUnderTest)
 	s := &serviced{e: e, net: net}
-	if s.Services, err = system.Services("cgad"); err != nil {
+	if s.Services, err = system.Services("cgad", "shim6d"); err != nil {
 		return err
 	}
 	e.Later(s.Stop)
@@ -75,19 +76,28 @@ func runCgadService(e *Env) error {
 		text, err := s.Run("/usr/bin/journalctl", "--no-pager", "--output=short-precise")
 		_ = errors.Join(err, e.Save("journal.txt", []byte(text))) // for people alone
 	})
-	if !s.is("the service is ready", "ActiveState=active", "SubState=running", "Type=notify", "Result=success") {
+	if !s.is("shim6d", "the other service is ready", "ActiveState=active", "SubState=running", "Type=notify", "Result=success") {
+		return errors.New("shim6d is no running service")
+	}
+	if !s.is("cgad", "the service is ready", "ActiveState=active", "SubState=running", "Type=notify", "Result=success") {
 		return errors.New("cgad is no running service")
 	}
 	a1, a2 := s.address(topo.PrefixA1), s.address(topo.PrefixA2)
 	e.Check("without a configuration both providers give an address", a1.IsValid() && a2.IsValid(), "%v, %v", a1, a2)
 	s.privileges()
+	s.secrets()
+	s.signs(a1, a2)
 	s.journal(a1, a2)
 	s.reload()
 	s.comesBack("it is killed: it starts again", a1, a2, "1", "KILL", restartPause)
 	s.comesBack("it hangs: the watchdog has it start again", a1, a2, "2", "STOP", watchdog+killAfterAbort+restartPause)
+	s.hangs()
+	_, err = s.Run("/usr/bin/systemctl", "stop", "shim6d")
+	e.Works("systemctl stop shim6d", err)
+	s.is("shim6d", "it is stopped without a failure", "ActiveState=inactive", "Result=success")
 	_, err = s.Run("/usr/bin/systemctl", "stop", "cgad")
 	e.Works("systemctl stop", err)
-	s.is("it is stopped without a failure", "ActiveState=inactive", "Result=success")
+	s.is("cgad", "it is stopped without a failure", "ActiveState=inactive", "Result=success")
 	after, err := net.A.Output("ip", "-6", "rule")
 	e.Check("the rules are those from before", err == nil && after == before, "%q %s", after, errText(err))
 	autoconf, err := net.A.Output("sysctl", "-n", "net.ipv6.conf.p1.autoconf", "net.ipv6.conf.p2.autoconf")
@@ -95,27 +105,34 @@ func runCgadService(e *Env) error {
 	return nil
 }
 
-// installCgad puts the program and host a's key where a package puts them.
-func installCgad() error {
-	for to, from := range map[string]string{
-		"/usr/sbin/cgad":              "/bin/cgad",
-		"/etc/shim6/keys/default.pem": filepath.Join(report.KeyDir, "a", "host.pem"),
-		"/etc/shim6/keys/default.pds": filepath.Join(report.KeyDir, "a", "host.pds"),
+// installDaemons puts the programs and host a's key where a package puts them.
+func installDaemons() error {
+	keys := filepath.Join(report.ManagerDir, "/etc/shim6/keys")
+	for _, f := range []struct {
+		to, from string
+		mode     os.FileMode
+	}{
+		{"/usr/sbin/cgad", "/bin/cgad", 0o755},
+		{"/usr/sbin/shim6d", "/bin/shim6d", 0o755},
+		{"/usr/bin/shim6ctl", "/bin/shim6ctl", 0o755},
+		{"/usr/libexec/shim6-signer", "/bin/shim6-signer", 0o755},
+		{"/etc/shim6/keys/default.pem", filepath.Join(report.KeyDir, "a", "host.pem"), 0o600},
+		{"/etc/shim6/keys/default.pds", filepath.Join(report.KeyDir, "a", "host.pds"), 0o644},
 	} {
-		raw, err := os.ReadFile(from)
+		raw, err := os.ReadFile(f.from)
 		if err != nil {
 			return err
 		}
-		to = filepath.Join(report.ManagerDir, to)
-		if err := errors.Join(os.MkdirAll(filepath.Dir(to), 0o755), os.WriteFile(to, raw, 0o700)); err != nil {
+		to := filepath.Join(report.ManagerDir, f.to)
+		if err := errors.Join(os.MkdirAll(filepath.Dir(to), 0o755), os.WriteFile(to, raw, f.mode)); err != nil {
 			return err
 		}
 	}
-	return nil
+	return errors.Join(os.Chown(keys, 0, manager.DaemonUser), os.Chmod(keys, 0o770|os.ModeSticky))
 }
 
-// is waits until the service has the properties.
-func (s *serviced) is(what string, properties ...string) bool {
+// is waits until a service has the properties.
+func (s *serviced) is(service, what string, properties ...string) bool {
 	var names []string
 	for _, p := range properties {
 		name, _, _ := strings.Cut(p, "=")
@@ -124,7 +141,7 @@ func (s *serviced) is(what string, properties ...string) bool {
 	var out string
 	var err error
 	for start := time.Now(); time.Since(start) < 20*time.Second; time.Sleep(250 * time.Millisecond) {
-		out, err = s.Show("cgad", names...)
+		out, err = s.Show(service, names...)
 		missing := 0
 		for _, p := range properties {
 			if !strings.Contains("\n"+out, "\n"+p+"\n") {
@@ -156,11 +173,55 @@ func (s *serviced) address(prefix netip.Prefix) netip.Addr {
 }
 
 func (s *serviced) privileges() {
-	const caps = "0000000000001000" // CAP_NET_ADMIN
-	text, err := s.Run("/bin/sh", "-c", "cat /proc/$(systemctl show cgad --property=MainPID --value)/status")
-	for name, want := range map[string]string{"CapEff": caps, "CapPrm": caps, "CapInh": "0000000000000000", "CapAmb": "0000000000000000", "NoNewPrivs": "1", "Seccomp": "2"} {
-		s.e.Check(fmt.Sprintf("privileges: %s is %s", name, want), err == nil && strings.Contains(text, "\n"+name+":\t"+want+"\n"), "%s", errText(err))
+	user := fmt.Sprint(manager.DaemonUser)
+	for service, caps := range map[string][3]string{ // effective and permitted, inheritable, ambient
+		"cgad":   {"0000000000001000", "0000000000000000", "0000000000000000"}, // CAP_NET_ADMIN
+		"shim6d": {"0000000000003000", "0000000000003000", "0000000000003000"}, // and CAP_NET_RAW
+	} {
+		text, err := s.Run("/bin/sh", "-c", "cat /proc/$(systemctl show "+service+" --property=MainPID --value)/status")
+		for name, want := range map[string]string{
+			"Uid": user + "\t" + user + "\t" + user + "\t" + user, "CapEff": caps[0], "CapPrm": caps[0], "CapInh": caps[1], "CapAmb": caps[2],
+			"CapBnd": "0000000000003000", "NoNewPrivs": "1", "Seccomp": "2",
+		} {
+			s.e.Check(fmt.Sprintf("privileges of %s: %s is %s", service, name, want), err == nil && strings.Contains(text, "\n"+name+":\t"+want+"\n"), "%s", errText(err))
+		}
 	}
+}
+
+// signs checks that shim6d has the key of its addresses, which it cannot read, from the signer.
+func (s *serviced) signs(addrs ...netip.Addr) {
+	var text string
+	var err error
+	for start := time.Now(); time.Since(start) < 10*time.Second; time.Sleep(250 * time.Millisecond) {
+		text, err = s.Run("/usr/bin/shim6ctl", "locators", "--json")
+		if strings.Count(text, `"key_id": "default"`) == len(addrs) {
+			break
+		}
+	}
+	s.e.Check("shim6d knows the key of both addresses", err == nil && strings.Count(text, `"key_id": "default"`) == len(addrs), "%s %s", text, errText(err))
+}
+
+// hangs stops shim6d, which does not feed the watchdog then.
+func (s *serviced) hangs() {
+	_, err := s.Run("/bin/sh", "-c", "kill -STOP $(systemctl show shim6d --property=MainPID --value)")
+	s.e.Works("shim6d hangs: done", err)
+	time.Sleep(watchdog + killAfterAbort + restartPause)
+	s.is("shim6d", "shim6d hangs: the watchdog has it start again", "ActiveState=active", "SubState=running", "NRestarts=1")
+	text, err := s.Run("/usr/bin/shim6ctl", "status")
+	s.e.Check("and it answers", err == nil, "%s %s", text, errText(err))
+}
+
+// secrets tries to get at the private key as the daemon's user could.
+func (s *serviced) secrets() {
+	const key = "/etc/shim6/keys/default.pem"
+	for what, command := range map[string]string{
+		"read the private key": "cat " + key, "write to it": "echo x >>" + key, "remove it": "/usr/bin/busybox rm -f " + key, "rename it": "/usr/bin/busybox mv " + key + " /etc/shim6/keys/x.pem",
+	} {
+		out, err := s.Run("/usr/bin/busybox", "su", "-s", "/bin/sh", "shim6", "-c", command)
+		s.e.Check("the daemon's user cannot "+what, err != nil && strings.Contains(out, "ermission denied") || strings.Contains(out, "not permitted"), "%q %s", out, errText(err))
+	}
+	out, err := s.Run("/bin/sh", "-c", "ls -n "+key)
+	s.e.Check("the key is still root's", err == nil && strings.HasPrefix(out, "-rw-------    1 0        0 "), "%q %s", out, errText(err))
 }
 
 // journal looks for events by field.
@@ -176,13 +237,13 @@ func (s *serviced) reload() {
 	_, err := s.Run("/usr/bin/systemctl", "reload", "cgad")
 	s.e.Works("systemctl reload", err)
 	yaml := filepath.Join(report.ManagerDir, "/etc/shim6/cgad.yaml")
-	if err := os.WriteFile(yaml, []byte("keyz: x\n"), 0o600); err != nil {
+	if err := os.WriteFile(yaml, []byte("keyz: x\n"), 0o644); err != nil {
 		s.e.Works("a configuration that is wrong", err)
 		return
 	}
 	text, err := s.Run("/usr/sbin/cgad", "reload", "--socket", "/run/shim6/cgad.sock")
 	s.e.Check("cgad reload tells what is wrong", err != nil && strings.Contains(text, `cgad.yaml: line 1: unknown key "keyz"`), "%q", text)
-	s.is("and it goes on", "ActiveState=active", "SubState=running")
+	s.is("cgad", "and it goes on", "ActiveState=active", "SubState=running")
 	s.e.Works("the configuration goes", os.Remove(yaml))
 }
 
@@ -191,7 +252,7 @@ func (s *serviced) comesBack(what string, a1, a2 netip.Addr, restarts, signal st
 	_, err := s.Run("/bin/sh", "-c", "kill -"+signal+" $(systemctl show cgad --property=MainPID --value)")
 	s.e.Works(what+": done", err)
 	time.Sleep(after)
-	s.is(what, "ActiveState=active", "SubState=running", "NRestarts="+restarts)
+	s.is("cgad", what, "ActiveState=active", "SubState=running", "NRestarts="+restarts)
 	for i, a := range []netip.Addr{a1, a2} {
 		want := fmt.Sprintf(" dev p%d ", i+1)
 		var out string

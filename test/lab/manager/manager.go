@@ -25,14 +25,18 @@ type System struct {
 
 const root = report.ManagerDir
 
-// accounts are those that the managers' packages make.
+// accounts are those that the managers' packages make, and ours.
 const (
 	users = "root:x:0:0::/:/bin/sh\nmessagebus:x:100:100::/:/bin/false\nsystemd-network:x:998:998::/:/bin/false\n" +
-		"polkitd:x:997:997::/:/bin/false\n"
-	groups = "root:x:0:\nmessagebus:x:100:\nnetdev:x:101:\nsystemd-network:x:998:\npolkitd:x:997:\n"
+		"polkitd:x:997:997::/:/bin/false\nshim6:x:994:994::/:/bin/false\n"
+	groups = "root:x:0:\nmessagebus:x:100:\nnetdev:x:101:\nsystemd-network:x:998:\npolkitd:x:997:\nshim6:x:994:\n"
 )
 
-const networkUser = 998
+const (
+	networkUser = 998
+	// DaemonUser is that of our daemons, and its group.
+	DaemonUser = 994
+)
 
 // New prepares the file system for a node. The managers take the place of udev for granted unless /sys is read-only, as in a
 // container.

@@ -13,7 +13,8 @@ import (
 )
 
 // boot mounts what a container has of its own and becomes systemd, with a target that starts the services alone.
-const boot = `mount -t proc proc /proc && mount -t cgroup2 cgroup2 /sys/fs/cgroup &&
+// What it mounts for services, such as credentials, it mounts in a namespace apart and lets propagate.
+const boot = `mount -t proc proc /proc && mount -t cgroup2 cgroup2 /sys/fs/cgroup && mount --make-rshared / &&
 exec /lib/systemd/systemd --unit=lab.target --log-target=console --log-level=warning --show-status=no
 `
 
