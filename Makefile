@@ -54,12 +54,13 @@ BUILT := $(BIN)/shim6d $(BIN)/shim6-signer $(BIN)/cgad $(BIN)/shim6ctl $(BIN)/cg
 .DEFAULT_GOAL := help
 .PHONY: bench bench-kernel conformance figures $(FIGURES) simulate help all build programs labtools setup $(ALL:%=setup-%) kmod $(ALL:%=kmod-%) $(DEBUG:%=bugs-%) \
 	demo lab lab-list lab-shell test test-debug go-test check go-check kmod-check sim fuzz fuzz-codec fuzz-engine install-headers install \
-	install-cgatool install-dkms deb cgatool-tarballs rpm clean FORCE
+	install-cgatool install-dkms deb cgatool-tarballs rpm package-test clean FORCE
 
 help:
 	@echo 'make demo [KERNEL=6.1|6.12|newest] [TSEND=3s] [RTT=20ms]   a provider fails under a transfer, without shim6 and with it'
 	@echo 'make test            everything: Go tests, module builds, every lab case on both kernels'
 	@echo 'make lab [CASE=name] [KERNEL=6.1|6.12|newest]   one lab case, or all of them'
+	@echo 'make package-test    the packages installed, upgraded and purged on whole machines with Debian 12 and both kernels'
 	@echo 'make test-debug      the lab on kernels with KASAN, lockdep and kmemleak, with a fuzzer in it; an hour, and half of'
 	@echo '                     one more at first to build the kernels; KERNEL=debug-uml or debug-smp with make lab for one case'
 	@echo 'make lab CASE=fuzz-kernel KERNEL=debug-uml [INPUTS=1000000] [SEED=1]   the fuzzer alone'
@@ -183,27 +184,29 @@ install-dkms:
 	install -D -m 644 kmod/uapi/linux/shim6.h $(DESTDIR)$(PREFIX)/include/shim6/linux/shim6.h
 
 # Packages come from what is committed or added, in a folder of their own.
-SOURCE := build/deb/shim6-$(VERSION)
+DEBDIR ?= build/deb
+SOURCE := $(DEBDIR)/shim6-$(VERSION)
 
 $(SOURCE)/.copied: FORCE
-	@rm -rf build/deb && mkdir -p $(SOURCE)
+	@rm -rf $(DEBDIR) && mkdir -p $(SOURCE)
 	@git ls-files -z | xargs -0 cp --parents -t $(SOURCE)
+	@sed -i '1s/(.*)/($(VERSION))/' $(SOURCE)/debian/changelog
 	@touch $@
 
 # There is no mail address of the project to be told to lintian.
 deb: setup $(SOURCE)/.copied
 	@test/need.sh dpkg-buildpackage:dpkg-dev dh:debhelper dh_dkms:dh-dkms lintian:lintian
 	@cd $(SOURCE) && dpkg-buildpackage --build=binary --no-sign >../build.log 2>&1 || { cat ../build.log; exit 1; }
-	@cd build/deb && lintian --allow-root --fail-on error --display-level '>=warning' --suppress-tags bogus-mail-host,bogus-mail-host-in-debian-changelog *.changes
+	@cd $(DEBDIR) && lintian --allow-root --fail-on error --display-level '>=warning' --suppress-tags bogus-mail-host,bogus-mail-host-in-debian-changelog *.changes
 	@$(MAKE) --no-print-directory cgatool-tarballs
-	@ls build/deb/*.deb build/deb/*.tar.gz
+	@ls $(DEBDIR)/*.deb $(DEBDIR)/*.tar.gz
 
 # For machines without packages of ours: it is one static file and its manual.
 cgatool-tarballs: setup
 	@for arch in amd64 arm64; do \
-		dir=build/deb/cgatool-$(VERSION)-linux-$$arch; mkdir -p $$dir && \
+		dir=$(DEBDIR)/cgatool-$(VERSION)-linux-$$arch; mkdir -p $$dir && \
 		GOARCH=$$arch go build -trimpath -ldflags='-s -w $(LDFLAGS)' -o $$dir/cgatool ./cgatool && cp cgatool/cgatool.1 LICENSE $$dir && \
-		tar -C build/deb -czf $$dir.tar.gz --owner=0 --group=0 cgatool-$(VERSION)-linux-$$arch && rm -r $$dir || exit 1; \
+		tar -C $(DEBDIR) -czf $$dir.tar.gz --owner=0 --group=0 cgatool-$(VERSION)-linux-$$arch && rm -r $$dir || exit 1; \
 	done
 
 rpm: programs
@@ -214,10 +217,10 @@ rpm: programs
 demo: labtools programs kmod-$(KERNEL)
 	@$(LAB) run --kernel $(KERNEL) demo
 
-# Only some cases need the network managers.
-.PHONY: setup-managers
-setup-managers:
-	@test/setup.sh managers
+# Only some cases need the network managers, or a machine with Debian.
+.PHONY: setup-managers $(SERIES:%=setup-debian-%)
+setup-managers $(SERIES:%=setup-debian-%): setup-%:
+	@test/setup.sh $*
 
 lab: labtools programs kmod-$(KERNEL) $(if $(filter beside-% cgad-service,$(or $(CASE),cgad-service)),setup-managers) \
 		$(if $(filter $(KERNEL),$(DEBUG)),bugs-$(KERNEL))
@@ -232,6 +235,15 @@ lab-shell: labtools programs kmod-$(KERNEL)
 # Everything that must hold. The lab runs two guests at a time; their clocks do not depend on how busy this machine is.
 test: setup go-test sim kmod labtools programs setup-managers
 	@$(LAB) run --brief --jobs 2 --kernel $(subst $(space),$(comma),$(SERIES))
+
+# The packages on whole machines with Debian 12. Not part of make test: what DKMS compiles there, three times for each kernel, takes
+# longer than all other cases.
+NEXT := $(VERSION)+next
+
+package-test: labtools programs $(SERIES:%=setup-debian-%)
+	@$(MAKE) --no-print-directory deb
+	@$(MAKE) --no-print-directory deb DEBDIR=build/deb-next VERSION=$(NEXT)
+	@$(LAB) run --brief --jobs 2 --kernel $(subst $(space),$(comma),$(SERIES)) package-install
 
 # The lab once more, on kernels that watch the module's memory, locks and RCU sections, with a fuzzer inside. What the two must
 # notice is tried, too: case planted-bugs.

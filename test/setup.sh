@@ -1,7 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
-# setup.sh [SERIES|managers...]: install what the build and the lab need and this machine lacks, and fetch the kernels of the
-# named series, or the network managers that guests run. It says what it installs before it does.
+# setup.sh [SERIES|managers|debian-SERIES...]: install what the build and the lab need and this machine lacks, and fetch the kernels
+# of the named series, the network managers that guests run, or a whole Debian with such a kernel. It says what it installs before it
+# does.
 set -eu
 cd "$(dirname "$0")/.."
 PATH=$PATH:/usr/sbin:/sbin
@@ -29,7 +30,7 @@ install() {
 # Programs and the packages that have them.
 missing=
 for p in gcc:gcc qemu-system-x86_64:qemu-system-x86 iperf3:iperf3 ip:iproute2 busybox:busybox-static depmod:kmod openssl:openssl \
-	qemu-aarch64-static:qemu-user-static radvd:radvd nft:nftables wg:wireguard-tools; do
+	qemu-aarch64-static:qemu-user-static radvd:radvd nft:nftables wg:wireguard-tools systemd-analyze:systemd; do
 	command -v "${p%%:*}" >/dev/null || missing="$missing ${p#*:}"
 done
 case " $* " in
@@ -38,6 +39,14 @@ case " $* " in
 		command -v "${p%%:*}" >/dev/null || missing="$missing ${p#*:}"
 	done
 	[ -e /usr/include/gelf.h ] || missing="$missing libelf-dev"
+	;;
+esac
+case " $* " in
+*' debian-'*)
+	for p in mmdebstrap:mmdebstrap genext2fs:genext2fs debugfs:e2fsprogs dpkg-buildpackage:dpkg-dev dh:debhelper dh_dkms:dh-dkms \
+		lintian:lintian; do
+		command -v "${p%%:*}" >/dev/null || missing="$missing ${p#*:}"
+	done
 	;;
 esac
 # Headers for the race detector, and what the kernel's own build tools are linked against.
@@ -70,10 +79,17 @@ if ! new_enough go && ! new_enough "$cache/go/bin/go"; then
 fi
 
 for series; do
-	if [ "$series" = managers ]; then
+	case $series in
+	managers)
 		test/lab/fetch-managers.sh "$cache/managers"
 		continue
-	fi
+		;;
+	debian-*)
+		[ -e "$cache/debian/${series#debian-}/done" ] || say "putting together Debian 12 with Linux ${series#debian-}"
+		test/lab/fetch-debian.sh "${series#debian-}" "$cache/debian/${series#debian-}"
+		continue
+		;;
+	esac
 	out=$cache/kernel/$series
 	case $series in
 	debug-*) ;; # is built again when its options or its source have changed

@@ -70,7 +70,7 @@ func command() *cobra.Command {
 		Short: "name the cases",
 		Args:  cobra.NoArgs,
 		Run: func(cmd *cobra.Command, _ []string) {
-			for _, c := range cases.All() {
+			for _, c := range append(cases.All(), cases.Packages()...) {
 				fmt.Fprintf(cmd.OutOrStdout(), "%-18s %s\n", c.Name, c.About)
 			}
 		},

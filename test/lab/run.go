@@ -22,9 +22,9 @@ import (
 const (
 	// bootLimit is how long a guest may take to say hello: many times what it takes, for a machine that does other things, too.
 	// A guest hangs in its first second, if ever, without a word.
-	bootLimit      = 4 * time.Minute
-	bootLimitDebug = 10 * time.Minute
-	bootTries      = 2
+	bootLimit     = 4 * time.Minute
+	bootLimitSlow = 10 * time.Minute // of a debug kernel, and of a machine with all that its distribution starts
+	bootTries     = 2
 	// memory holds the initramfs, the transferred file twice and the packet captures.
 	memoryMB = 1536
 	// A debug kernel notes of each object who made it and who freed it, and takes this many times as long.
@@ -160,7 +160,7 @@ func tryCase(ctx context.Context, s *settings, series string, c cases.Case, out 
 	if !c.For(series) {
 		return fmt.Errorf("case %s is for Linux %s, not %s", c.Name, strings.Join(c.Only, " and "), series)
 	}
-	k, err := kernel.Open(series)
+	k, d, err := openSystem(series, c)
 	if err != nil {
 		return err
 	}
@@ -190,12 +190,18 @@ func tryCase(ctx context.Context, s *settings, series string, c cases.Case, out 
 			return err
 		}
 	}
-	if err := makeImage(image, s, k, job, c); err != nil {
+	if d != nil {
+		job.Debian, job.Other = true, d.other
+		err = makeFiles(image, s, job, c)
+	} else {
+		err = makeImage(image, s, k, job, c)
+	}
+	if err != nil {
 		return err
 	}
 	for r.Boots < bootTries {
 		r.Boots++
-		if err = boot(ctx, s, k, c, image, out, r, t); !errors.Is(err, errBoot) {
+		if err = boot(ctx, s, k, d, c, image, out, r, t); !errors.Is(err, errBoot) {
 			return errors.Join(err, judgeConsole(filepath.Join(out, "console.log"), c, r, t))
 		}
 		t.say("%v, try %d of %d", err, r.Boots, bootTries)
@@ -214,8 +220,21 @@ func judgeConsole(path string, c cases.Case, r *report.Result, t *terminal) erro
 	return nil
 }
 
+// openSystem finds what a case boots: a kernel with all else in the image that is made for it or, second, a disk.
+func openSystem(series string, c cases.Case) (*kernel.Kernel, *debian, error) {
+	if !c.Debian {
+		k, err := kernel.Open(series)
+		return k, nil, err
+	}
+	d, err := openDebian(series)
+	if err != nil {
+		return nil, nil, err
+	}
+	return &kernel.Kernel{Series: series, Release: d.release, Dir: d.dir}, d, nil
+}
+
 // boot runs the guest once.
-func boot(ctx context.Context, s *settings, k *kernel.Kernel, c cases.Case, image, out string, r *report.Result, t *terminal) error {
+func boot(ctx context.Context, s *settings, k *kernel.Kernel, d *debian, c cases.Case, image, out string, r *report.Result, t *terminal) error {
 	console, err := os.Create(filepath.Join(out, "console.log"))
 	if err != nil {
 		return err
@@ -229,18 +248,22 @@ func boot(ctx context.Context, s *settings, k *kernel.Kernel, c cases.Case, imag
 	if k.Debug() {
 		memory = max(memoryDebugMB, memory)
 	}
-	guest, err := vm.Start(ctx, vm.Options{
+	options := vm.Options{
 		Image: k.Image(), UserMode: k.UserMode(), Debug: k.Debug(), Initramfs: image, Share: share, MemoryMB: memory,
 		CPUs: c.CPUs, FastTime: c.FastTime, Seed: s.seed, Console: console,
-	})
+	}
+	if d != nil {
+		options.Image, options.Initramfs, options.Root, options.Files = d.path("vmlinuz"), d.path("initrd"), d.path("disk"), image
+	}
+	guest, err := vm.Start(ctx, options)
 	if err != nil {
 		return err
 	}
 	defer guest.Wait()
 	defer guest.Kill()
 	toBoot := bootLimit
-	if k.Debug() {
-		toBoot = bootLimitDebug
+	if k.Debug() || d != nil {
+		toBoot = bootLimitSlow
 	}
 	limit := time.NewTimer(toBoot)
 	defer limit.Stop()

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 
-// Command agent is process 1 of a lab guest: it loads the modules, runs one case, puts the files where the runner finds
-// them and switches the guest off.
+// Command agent is process 1 of a lab guest, or a service of one that is a whole system: it loads the modules, runs one case, puts the
+// files where the runner finds them and switches the guest off.
 package main
 
 import (
@@ -14,12 +14,13 @@ import (
 	"golang.org/x/sys/unix"
 
 	"shim6/test/lab/cases"
+	"shim6/test/lab/machine"
 	"shim6/test/lab/report"
 )
 
 func main() {
-	if os.Getpid() != 1 {
-		fmt.Fprintln(os.Stderr, "agent: this is the first process of a lab guest, start it with: go run ./test/lab")
+	if _, err := os.Stat(report.JobPath); err != nil {
+		fmt.Fprintln(os.Stderr, "agent: this is a process of a lab guest, start it with: go run ./test/lab")
 		os.Exit(2)
 	}
 	// What goes wrong before the port is open can only be said on the console; the kernel's panic then ends the guest.
@@ -51,6 +52,11 @@ func work(port *port) (err error) {
 	if err := loadModules(job.Modules); err != nil {
 		return err
 	}
+	if job.Debian {
+		if err := machine.Probe(shareModules...); err != nil {
+			return err
+		}
+	}
 	if job.Share != "" {
 		// Cases may use it, and what the kernel leaks in this is not theirs.
 		if err := mountShare(job); err != nil {
@@ -74,6 +80,9 @@ func work(port *port) (err error) {
 	}
 	return c.Execute(job, port.send)
 }
+
+// shareModules are those that Debian has for the share.
+var shareModules = []string{"9pnet_virtio", "9p"}
 
 func readJob() (*report.Job, error) {
 	raw, err := os.ReadFile(report.JobPath)

@@ -33,6 +33,7 @@ type Case struct {
 	Examples []string      // programs of this tree that steer shim6d, as they are called in the build folder
 	MemoryMB int           // of the guest, 0 for enough
 	Managers bool          // the case runs network managers of the distribution
+	Debian   bool          // the guest is a whole machine with Debian, and has our packages
 	CPUs     int           // 1 unless the case is about what happens at the same time
 	Limit    time.Duration // of this machine's time, boot excluded
 	// Only are the kernels that the case is for, none for all.
@@ -125,9 +126,12 @@ func Measurements() []Case {
 	}
 }
 
-// Find returns the case of a name, be it one of All, a measurement or the benchmark.
+// Packages returns the cases that take longer than all others together: a guest compiles, several times.
+func Packages() []Case { return []Case{packageInstall} }
+
+// Find returns the case of a name, be it one of All, one of Packages, a measurement or the benchmark.
 func Find(name string) (*Case, error) {
-	all := append(append(All(), Measurements()...), BenchKernel)
+	all := append(slices.Concat(All(), Packages(), Measurements()), BenchKernel)
 	i := slices.IndexFunc(all, func(c Case) bool { return c.Name == name })
 	if i < 0 {
 		return nil, fmt.Errorf("there is no case %q", name)

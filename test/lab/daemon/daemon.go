@@ -62,6 +62,9 @@ func New(n *node.Node, log string, c Config) (*Daemon, error) {
 	return d, os.WriteFile(d.config, []byte(yaml+c.More), 0o644)
 }
 
+// At returns a daemon that something else starts and stops, by its control socket.
+func At(n *node.Node, socket string) *Daemon { return &Daemon{node: n, socket: socket} }
+
 // SetFailBack changes the configuration of the daemon that is started next.
 func (d *Daemon) SetFailBack(after time.Duration) error {
 	old, err := os.ReadFile(d.config)

@@ -21,6 +21,7 @@ import (
 type Node struct {
 	Name   string
 	handle netns.NsHandle
+	home   bool // the machine itself
 	*netlink.Handle
 }
 
@@ -51,6 +52,19 @@ func New(name string) (*Node, error) {
 		return nil, fmt.Errorf("namespace %s: %w", name, err)
 	}
 	return n, n.LinkSetUp(lo)
+}
+
+// Home returns the namespace that the machine started with, as it is.
+func Home(name string) (*Node, error) {
+	n := &Node{Name: name, home: true}
+	var err error
+	if n.handle, err = netns.GetFromPid(1); err != nil {
+		return nil, fmt.Errorf("namespace of process 1: %w", err)
+	}
+	if n.Handle, err = netlink.NewHandleAt(n.handle); err != nil {
+		return nil, fmt.Errorf("namespace %s: %w", name, err)
+	}
+	return n, nil
 }
 
 // KernelDefaults gives interfaces that come from now on the settings of a host that has just booted: duplicate address
@@ -91,7 +105,7 @@ func (n *Node) Output(name string, args ...string) (string, error) {
 func (n *Node) OutputIn(root, name string, args ...string) (string, error) {
 	var out strings.Builder
 	cmd := exec.Command(name, args...)
-	cmd.SysProcAttr = &syscall.SysProcAttr{Chroot: root}
+	within(cmd, root)
 	cmd.Stdout, cmd.Stderr = &out, &out
 	if err := n.Start(cmd); err != nil {
 		return "", fmt.Errorf("%s: start %s: %w", n.Name, name, err)
@@ -100,6 +114,14 @@ func (n *Node) OutputIn(root, name string, args ...string) (string, error) {
 		return out.String(), fmt.Errorf("%s: %s %s: %w: %s", n.Name, name, strings.Join(args, " "), err, strings.TrimSpace(out.String()))
 	}
 	return out.String(), nil
+}
+
+// within gives a program another root of the file system, and a current folder in it.
+func within(cmd *exec.Cmd, root string) {
+	cmd.SysProcAttr = &syscall.SysProcAttr{Chroot: root}
+	if root != "" {
+		cmd.Dir = "/"
+	}
 }
 
 // Sysctl writes a value below /proc/sys.
@@ -130,11 +152,14 @@ func (n *Node) CarrierChanges(device string) (int, error) {
 	return strconv.Atoi(strings.TrimSpace(string(raw)))
 }
 
-// Delete removes the namespace's name and our hold on it. It ends when nothing else uses it.
+// Delete removes the namespace's name, if we gave it one, and our hold on it. It ends when nothing else uses it.
 func (n *Node) Delete() error {
 	n.Handle.Close()
 	if err := n.handle.Close(); err != nil {
 		return err
+	}
+	if n.home {
+		return nil
 	}
 	if err := netns.DeleteNamed(n.Name); err != nil {
 		return fmt.Errorf("delete namespace %s: %w", n.Name, err)

@@ -35,7 +35,7 @@ func (n *Node) LaunchIn(root, log, name string, args ...string) (*Process, error
 	}
 	defer f.Close()
 	cmd := exec.Command(name, args...)
-	cmd.SysProcAttr = &syscall.SysProcAttr{Chroot: root}
+	within(cmd, root)
 	cmd.Stdout, cmd.Stderr = f, f
 	if err := n.Start(cmd); err != nil {
 		return nil, fmt.Errorf("start %s in %s: %w", name, n.Name, err)

@@ -18,6 +18,8 @@ const (
 	ManagerDir = "/lab/managers" // root of the system whose network managers cases run
 	VectorDir  = "/lab/vectors"  // right Shim6 messages in hexadecimal digits
 	DataDir    = "/lab/data"     // files that a measurement was given
+	PackageDir = "/lab/packages" // our Debian packages, in folders old and new
+	DebianRoot = "/run/lab"      // where a machine with Debian sees all of this
 	OutDir     = "/lab/out"      // what a case leaves here comes back
 	SharePath  = "/lab/share"
 	ShareTag   = "labshare"
@@ -39,9 +41,14 @@ type Job struct {
 	FastTime bool // the clock jumps ahead while the guest is idle
 	Debug    bool // a debug kernel: slow, and complaining
 	// Share is the runner's folder for the files, which user-mode Linux sees; empty when the guest has it as a device.
-	Share  string
-	Shell  bool
-	Params map[string]string // of a measurement
+	Share string
+	Shell bool
+	// Debian says that the guest's first process is systemd. Other is the release of a kernel of which there are the headers.
+	Debian bool
+	Other  string
+	// Versions are those of the packages in PackageDir/old and PackageDir/new.
+	Versions [2]string
+	Params   map[string]string // of a measurement
 	// A1, A2 and B1 are the hosts' CGAs, for which KeyDir has the keys; the zero addresses when the case runs no daemon.
 	A1, A2, B1 netip.Addr
 	A4, A5     netip.Addr // of host a elsewhere

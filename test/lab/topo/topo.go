@@ -64,23 +64,31 @@ type Network struct {
 
 // Build makes the network.
 func Build(addr Addresses, rtt time.Duration) (*Network, error) {
-	return build(addr, rtt, (*Network).configure)
+	return build(nil, addr, rtt, (*Network).configure)
 }
 
 // BuildUnconfigured makes the network with a host a that has no addresses, routes or rules, but the settings of a kernel
 // that has just booted. Providers 1 and 2 drop what comes from their customers with addresses of another provider (RFC 2827).
 func BuildUnconfigured(b1 netip.Addr, rtt time.Duration) (*Network, error) {
-	return build(Addresses{B1: b1}, rtt, (*Network).filter)
+	return build(nil, Addresses{B1: b1}, rtt, (*Network).filter)
 }
 
-// build makes the network; rest is what comes after the links and routes.
-func build(addr Addresses, rtt time.Duration, rest func(*Network) error) (*Network, error) {
-	n := &Network{Addresses: addr}
+// BuildAround is BuildUnconfigured for a host a that is there already, and keeps its settings.
+func BuildAround(a *node.Node, b1 netip.Addr, rtt time.Duration) (*Network, error) {
+	return build(a, Addresses{B1: b1}, rtt, (*Network).filter)
+}
+
+// build makes the network around a, or with a host a of its own; rest is what comes after the links and routes.
+func build(a *node.Node, addr Addresses, rtt time.Duration, rest func(*Network) error) (*Network, error) {
+	n := &Network{Addresses: addr, A: a}
 	for _, p := range []struct {
 		at     **node.Node
 		name   string
 		router bool
 	}{{&n.A, "a", false}, {&n.B, "b", false}, {&n.R1, "r1", true}, {&n.R2, "r2", true}, {&n.R3, "r3", true}} {
+		if *p.at != nil {
+			continue
+		}
 		made, err := node.New(p.name)
 		if err != nil {
 			return nil, errors.Join(err, n.Delete())
@@ -93,7 +101,7 @@ func build(addr Addresses, rtt time.Duration, rest func(*Network) error) (*Netwo
 			return nil, errors.Join(err, n.Delete())
 		}
 	}
-	if !addr.A1.IsValid() {
+	if a == nil && !addr.A1.IsValid() {
 		if err := n.A.KernelDefaults(); err != nil {
 			return nil, errors.Join(err, n.Delete())
 		}

@@ -11,6 +11,11 @@ import (
 func qemuArguments(o Options) []string {
 	// A panic ends QEMU: the kernel reboots at once and -no-reboot turns that into an exit.
 	command := "panic=-1 oops=panic nokaslr random.trust_bootloader=on console=ttyS0 " + logLevel(o)
+	if o.Root != "" {
+		// What a server does by itself once a day would come between.
+		command += " root=/dev/vda rw fsck.mode=skip systemd.mask=apt-daily.timer systemd.mask=apt-daily-upgrade.timer systemd.mask=man-db.timer" +
+			" systemd.mask=e2scrub_reap.service"
+	}
 	console := "stdio"
 	if o.Interactive {
 		console = "mon:stdio"
@@ -24,10 +29,20 @@ func qemuArguments(o Options) []string {
 		"-fsdev", "local,id=share,path=" + o.Share + ",security_model=none",
 		"-device", "virtio-9p-pci,fsdev=share,mount_tag=" + report.ShareTag,
 	}
-	if o.FastTime {
+	if o.Root != "" {
+		args = append(args,
+			"-drive", "file="+o.Root+",format=raw,if=none,id=root,snapshot=on,cache=unsafe", "-device", "virtio-blk-pci,drive=root",
+			"-drive", "file="+o.Files+",format=raw,if=none,id=files,readonly=on", "-device", "virtio-blk-pci,drive=files,serial=lab")
+	}
+	switch {
+	case o.Root != "":
+		// Instructions are its clock, so that limits of time do not depend on how busy this machine is, but it is not skipped while
+		// the guest waits for a disk.
+		args = append(args, "-accel", "tcg,thread=single", "-icount", "shift=0,sleep=on", "-rtc", "base=utc,clock=vm")
+	case o.FastTime:
 		args = append(args, "-accel", "tcg,thread=single", "-icount", "shift=0,sleep=off",
 			"-seed", strconv.FormatUint(o.Seed, 10), "-rtc", "base=2026-01-01T00:00:00,clock=vm")
-	} else {
+	default:
 		args = append(args, "-accel", "tcg", "-rtc", "base=utc")
 	}
 	return args

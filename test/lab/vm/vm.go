@@ -21,8 +21,11 @@ type Options struct {
 	UserMode bool
 	Debug    bool   // the console shows all that the kernel says, and a stalled guest is given more time
 	Share    string // folder of this machine that the guest can mount
-	MemoryMB int
-	CPUs     int // 0 is 1
+	// Root is a disk with a root file system, which stays as it is whatever the guest writes, and Files an archive as another
+	// disk. Both are empty for a guest that has everything in its initramfs.
+	Root, Files string
+	MemoryMB    int
+	CPUs        int // 0 is 1
 	// FastTime counts instructions for a clock (one each nanosecond) and skips idle time, on one processor. Equal seeds then
 	// give equal runs, whatever else this machine does.
 	FastTime bool
