@@ -71,7 +71,7 @@ func (e *Env) newTrial(length time.Duration, heuristicB string) (*trial, error) 
 func (tr *trial) begin(length time.Duration) error {
 	source := "/tmp/" + report.SentName
 	if tr.e.Debug {
-		length *= debugPatience
+		length *= 2
 	}
 	if !tr.e.FastTime {
 		length = realLength
@@ -105,7 +105,7 @@ func (tr *trial) steps(list ...func() error) error {
 	if !tr.e.FastTime {
 		return errors.Join(tr.t.abandon(), tr.judge(), tr.t.discard())
 	}
-	if err := tr.t.finish(time.Minute); err != nil {
+	if err := tr.t.finish(2 * time.Minute); err != nil {
 		return err
 	}
 	tr.e.Check("the transfer ends well and whole", tr.t.Finished && tr.t.Same, "%d of %d octets %s", tr.t.Received, tr.t.Sent, tr.t.Trouble)
