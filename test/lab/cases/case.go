@@ -99,8 +99,8 @@ func slowKernels(why string) map[string]string {
 	return map[string]string{kernel.DebugUML: why, kernel.DebugSMP: why}
 }
 
-// noModule are the debug kernels, for what has nothing of the module in it.
-func noModule(why string) map[string]string {
+// noDebug are the debug kernels, none of which has the case.
+func noDebug(why string) map[string]string {
 	return map[string]string{kernel.DebugUML: why, kernel.DebugSMP: why}
 }
 
