@@ -21,6 +21,7 @@ var idleConnection = Case{
 	Name:     "idle-connection",
 	About:    "a connection that failed over sleeps through many teardown times and goes on where it was; when it is closed the context goes",
 	FastTime: true,
+	Without:  realTime("a connection sleeps for eight minutes in it"),
 	Daemons:  true,
 	Limit:    time.Hour,
 	Run:      runIdleConnection,
