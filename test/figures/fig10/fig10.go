@@ -88,7 +88,8 @@ func run(e *figure.Env, r *figure.Result) error {
 		"daemon.")
 	r.Differ("The guest has one processor whose clock counts a nanosecond for each instruction, without caches: comparisons are exact and hold " +
 		"for any load of this machine, but a microsecond is 1000 instructions and no time of a real processor.")
-	r.Note("Those that take many times the median come while the daemon saves its contexts, whose number that time does depend on.")
+	r.Note("Those that take many times the median share the one processor with what the daemon does for all contexts, a few at a time: it saves them, " +
+		"and each half minute compares them with the kernel's, for which it reads all of these at once.")
 	r.Differ("Each client has a prefix of its own, because the daemon limits what it verifies for one prefix; the paper's came from one host.")
 	if err := save(e, append(slow, fast...)); err != nil {
 		return err
