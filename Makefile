@@ -15,6 +15,7 @@ SERIES := 6.1 6.12
 QUICK ?=
 FIGURES := fig6 fig7 fig9 fig10 fig11
 KERNELS ?= $(SERIES)
+MEASURE ?=
 
 # Not part of make test: it changes under our feet, and its modules need a compiler of its own.
 NEWEST := newest
@@ -74,7 +75,7 @@ help:
 	@echo 'make bench           what shim6d costs and what strangers can make it do, to test/out/bench/result.json'
 	@echo 'make figures [QUICK=1]   the experiments of the paper, to test/out/figN/ and test/out/report.html; make $(subst $(space), | ,$(FIGURES)) for one'
 	@echo 'make simulate        build/bin/figures, whose simulate tells what a recorded network would have held (NetFlow, IPFIX, nfdump, pcap)'
-	@echo 'make bench-kernel [KERNELS="6.1 6.12"]   what the module costs in instructions and memory, to test/out/bench-kernel/result.json'
+	@echo 'make bench-kernel [KERNELS="6.1 6.12 newest"] [MEASURE="scale udp64 tcp-tso tcp-sw tcp-gro kick"]   what the module costs in instructions and memory, to test/out/bench-kernel/result.json'
 	@echo 'make check           style and static analysis of the Go and the C code'
 	@echo 'make build           the programs, in $(BIN)'
 	@echo 'make kmod            the kernel modules for Linux 6.1 and 6.12, in build/kmod'
@@ -340,7 +341,7 @@ $(BIN)/initiators $(BIN)/negotiators: setup
 # What the module costs, counted in instructions of a guest: a busy machine makes it slower and changes no number. Not a test;
 # it exits with 1 where a goal is missed. How to read it: test/lab/bench/doc.go.
 bench-kernel: labtools $(KERNELS:%=kmod-%)
-	@$(LAB) bench --kernel $(subst $(space),$(comma),$(KERNELS))
+	@$(LAB) bench --kernel $(subst $(space),$(comma),$(KERNELS)) $(if $(MEASURE),--measure $(subst $(space),$(comma),$(MEASURE)))
 
 clean:
 	rm -rf build test/out

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"text/tabwriter"
 
 	"shim6/test/lab/cases"
@@ -26,7 +27,7 @@ type benchKernel struct {
 	Release string        `json:"release"`
 	Cases   []benchCase   `json:"cases"`
 	Goals   []benchGoal   `json:"goals"`
-	Context *benchContext `json:"context"`
+	Context *benchContext `json:"context,omitempty"` // nil when it was not measured
 }
 
 // A benchContext is what one context takes, its xfrm states included.
@@ -61,10 +62,16 @@ type benchGoal struct {
 }
 
 // runBench measures on each kernel, shows what was measured and which goals that misses, and writes all of it to result.json.
-func runBench(ctx context.Context, s *settings) error {
+func runBench(ctx context.Context, s *settings, measure []string) error {
 	if err := s.check(); err != nil {
 		return err
 	}
+	for _, name := range measure {
+		if !slices.Contains(report.Measurements, name) {
+			return fmt.Errorf("there is no measurement %q, there are: %s", name, strings.Join(report.Measurements, ", "))
+		}
+	}
+	s.params = map[string]string{report.BenchParam: strings.Join(measure, ",")}
 	result := &benchResult{OK: true}
 	dir := filepath.Join(s.out, report.BenchCase)
 	if err := os.RemoveAll(dir); err != nil {
@@ -85,7 +92,7 @@ func runBench(ctx context.Context, s *settings) error {
 		if err := readJSON(filepath.Join(out, report.BenchName), &b); err != nil {
 			return err
 		}
-		k := newBenchKernel(r, &b)
+		k := newBenchKernel(r, &b, measure)
 		k.print()
 		result.Kernels = append(result.Kernels, k)
 		result.OK = result.OK && !slices.ContainsFunc(k.Goals, func(g benchGoal) bool { return !g.OK })
@@ -99,12 +106,12 @@ func runBench(ctx context.Context, s *settings) error {
 	return nil
 }
 
-func newBenchKernel(r *report.Result, b *report.Bench) *benchKernel {
+func newBenchKernel(r *report.Result, b *report.Bench, measured []string) *benchKernel {
 	k := &benchKernel{Kernel: r.Kernel, Release: r.Release}
 	for _, c := range b.Costs {
 		k.Cases = append(k.Cases, newBenchCase(c, b.Costs))
 	}
-	k.judge(b)
+	k.judge(b, measured)
 	return k
 }
 
@@ -158,9 +165,10 @@ func (k *benchKernel) print() {
 		fmt.Fprintf(w, "%s\t%s %g\t%.4g %s\t%s\t\n", g.Name, sign, g.Limit, g.Measured, g.Unit, verdict)
 	}
 	w.Flush()
-	c := k.Context
-	fmt.Printf("a context takes %.0f octets: two xfrm states of %d, %.0f for counters of %d CPUs; to make one takes %.0f insn\n\n",
-		c.Octets, c.StateOctets, c.PerCPUOctets, c.CPUs, c.Insn)
+	if c := k.Context; c != nil {
+		fmt.Printf("a context takes %.0f octets: two xfrm states of %d, %.0f for counters of %d CPUs; to make one takes %.0f insn\n\n",
+			c.Octets, c.StateOctets, c.PerCPUOctets, c.CPUs, c.Insn)
+	}
 }
 
 func optional(format string, v *float64) string {

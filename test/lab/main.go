@@ -18,6 +18,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"shim6/test/lab/cases"
+	"shim6/test/lab/report"
 )
 
 func main() {
@@ -83,14 +84,16 @@ func command() *cobra.Command {
 			return runShell(cmd.Context(), s)
 		},
 	}
+	var measure []string
 	bench := &cobra.Command{
 		Use:   "bench",
 		Short: "measure what the module costs, in instructions, and compare it with the goals",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return runBench(cmd.Context(), s)
+			return runBench(cmd.Context(), s, measure)
 		},
 	}
+	bench.Flags().StringSliceVar(&measure, "measure", report.Measurements, "what to measure; goals of the rest are not judged")
 	root.AddCommand(run, list, shell, bench)
 	return root
 }

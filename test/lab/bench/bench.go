@@ -5,6 +5,7 @@ package bench
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"shim6/test/lab/report"
@@ -54,10 +55,13 @@ type bench struct {
 	cost report.Cost
 }
 
-// Costs measures every technique under every load.
-func Costs(g *Guest) (costs []report.Cost, err error) {
+// Costs measures every technique under the loads that are named.
+func Costs(g *Guest, loads []string) (costs []report.Cost, err error) {
 	var all []*bench
 	for _, group := range groups {
+		if !slices.Contains(loads, group.name) {
+			continue
+		}
 		for _, t := range group.techniques {
 			b, err := newBench(group.load, t, len(all))
 			if err != nil {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"shim6/test/lab/bench"
@@ -29,19 +30,31 @@ var BenchKernel = Case{
 
 func runBenchKernel(e *Env) error {
 	g := &bench.Guest{Load: e.loadUnderTest, Unload: unloadAll, Say: e.Say}
-	var result report.Bench
-	// First, while the slabs have no holes that others have left.
-	scale, memory, err := bench.Scale(g)
-	if err != nil {
-		return fmt.Errorf("scale: %w", err)
+	wanted := report.Measurements
+	if names, ok := e.Params[report.BenchParam]; ok {
+		wanted = strings.Split(names, ",")
 	}
-	result.Memory = memory
-	if result.Costs, err = bench.Costs(g); err != nil {
+	var result report.Bench
+	var scale []report.Cost
+	// First, while the slabs have no holes that others have left.
+	if slices.Contains(wanted, "scale") {
+		costs, memory, err := bench.Scale(g)
+		if err != nil {
+			return fmt.Errorf("scale: %w", err)
+		}
+		scale, result.Memory = costs, &memory
+	}
+	costs, err := bench.Costs(g, wanted)
+	if err != nil {
 		return fmt.Errorf("costs: %w", err)
 	}
-	result.Costs = append(result.Costs, scale...)
-	if result.Kick, err = bench.KickCost(g); err != nil {
-		return fmt.Errorf("kick: %w", err)
+	result.Costs = append(costs, scale...)
+	if slices.Contains(wanted, "kick") {
+		kick, err := bench.KickCost(g)
+		if err != nil {
+			return fmt.Errorf("kick: %w", err)
+		}
+		result.Kick = &kick
 	}
 	return e.SaveJSON(report.BenchName, result)
 }

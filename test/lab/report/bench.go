@@ -6,13 +6,18 @@ package report
 const (
 	BenchCase = "bench-kernel"
 	BenchName = "bench.json"
+	// BenchParam are the names of what to measure, separated by commas; everything when it is missing.
+	BenchParam = "measure"
 )
+
+// Measurements are the names of what there is to measure, in the order in which it is.
+var Measurements = []string{"scale", "udp64", "tcp-tso", "tcp-sw", "tcp-gro", "kick"}
 
 // A Bench is what the guest measured. Instructions are of the guest's only processor.
 type Bench struct {
 	Costs  []Cost
-	Memory Memory
-	Kick   Kick
+	Memory *Memory `json:",omitempty"` // nil when it was not to be measured
+	Kick   *Kick   `json:",omitempty"` // likewise
 }
 
 // A Cost is what it took one technique to move so much, once for each repetition.
