@@ -2,6 +2,7 @@
 #include <linux/module.h>
 #include <linux/timer.h>
 
+#include "route.h"
 #include "shim6.h"
 #include "trace.h"
 
@@ -51,7 +52,7 @@ static void paths_free(struct shim6_paths *paths)
 	unsigned int i;
 
 	for (i = 0; i < paths->n_paths; i++)
-		dst_cache_destroy(&paths->path[i].cache);
+		shim6_route_destroy(&paths->path[i]);
 	kfree(paths);
 	shim6_object_freed(SHIM6_OBJECT_PATHS);
 }
@@ -93,7 +94,7 @@ static struct shim6_paths *paths_new(struct shim6_ctx *ctx, const struct shim6_s
 
 	for (i = 0; i < n; i++) {
 		path = &paths->path[i];
-		if (dst_cache_init(&path->cache, GFP_KERNEL_ACCOUNT)) {
+		if (shim6_route_init(path)) {
 			paths_free(paths);
 			return NULL;
 		}

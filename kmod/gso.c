@@ -126,12 +126,11 @@ static enum shim6_gso_why decide(struct shim6_net *sn, const struct net_device *
 	return why;
 }
 
-/* Whether dev may have the packet whole. The caller is in an RCU read section. */
-bool shim6_gso_whole(struct shim6_net *sn, const struct net_device *dev, const struct sk_buff *skb)
+bool shim6_gso_whole_by_rules(struct shim6_net *sn, const struct net_device *dev, int gso_type)
 {
 	bool whole;
 
-	decide(sn, dev, skb_shinfo(skb)->gso_type, &whole);
+	decide(sn, dev, gso_type, &whole);
 	return whole;
 }
 

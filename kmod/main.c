@@ -101,6 +101,7 @@ static int __init shim6_init(void)
 {
 	int err;
 
+	shim6_send_init();
 	err = shim6_flow_init();
 	if (err)
 		return err;

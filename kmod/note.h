@@ -1,19 +1,20 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * What is noted of each packet: the REAP stamps, the counters, and what `ip -s xfrm state` shows. It is little, and
- * each packet pays for it, so that it is inline.
+ * each packet pays for it, so that it is inline; what few packets need is in note.c.
  */
 #ifndef _SHIM6_NOTE_H
 #define _SHIM6_NOTE_H
 
 #include <linux/jiffies.h>
-#include <linux/timekeeping.h>
 
 #include "shim6.h"
 
 static inline unsigned int shim6_packets(const struct sk_buff *skb)
 {
-	return max_t(unsigned int, 1, skb_shinfo(skb)->gso_segs);
+	unsigned int segs = skb_shinfo(skb)->gso_segs;
+
+	return segs + !segs;
 }
 
 /*
@@ -26,52 +27,45 @@ static inline void shim6_count_state(struct xfrm_state *x, unsigned int packets,
 	WRITE_ONCE(x->curlft.bytes, x->curlft.bytes + bytes);
 }
 
-static inline void shim6_stamp_state(struct xfrm_state *x)
-{
-	time64_t now = ktime_get_real_seconds();
+/* note.c */
+void shim6_stamp_tx(struct shim6_ctx *ctx, struct shim6_paths *paths, struct shim6_path *path);
+void shim6_stamp_rx(struct shim6_ctx *ctx, const struct shim6_paths *paths);
 
-	if (!READ_ONCE(x->curlft.use_time))
-		WRITE_ONCE(x->curlft.use_time, now);
-	if (READ_ONCE(x->lastused) != now)
-		WRITE_ONCE(x->lastused, now);
-}
-
-/* Payload is being sent, still between ULIDs, by this path. */
-static inline void shim6_note_tx(struct shim6_ctx *ctx, struct shim6_paths *paths, struct shim6_path *path,
-				 const struct sk_buff *skb)
+/*
+ * Count payload that is being sent by this path, still between ULIDs. Returns whether shim6_stamp_tx() must follow: for
+ * the first packet in a jiffy, and when the direction turns.
+ */
+static inline bool shim6_count_tx(struct shim6_ctx *ctx, struct shim6_paths *paths, struct shim6_path *path,
+				  const struct sk_buff *skb)
 {
+	struct shim6_ctx_counters __percpu *own = ctx->counters;
 	struct shim6_path_counters *counters = &path->counters;
-	unsigned int packets = shim6_packets(skb);
-	unsigned long now = jiffies;
+	unsigned int packets = shim6_packets(skb), bytes = skb->len;
 
-	shim6_reap_sent(ctx);
-	this_cpu_add(ctx->counters->tx_packets, packets);
-	this_cpu_add(ctx->counters->tx_bytes, skb->len);
-	shim6_count_state(paths->out, packets, skb->len);
+	this_cpu_add(own->tx_packets, packets);
+	this_cpu_add(own->tx_bytes, bytes);
+	shim6_count_state(paths->out, packets, bytes);
 	WRITE_ONCE(counters->tx_packets, counters->tx_packets + packets);
-	WRITE_ONCE(counters->tx_bytes, counters->tx_bytes + skb->len);
-	if (unlikely(READ_ONCE(counters->last_tx) != now)) {
-		WRITE_ONCE(counters->last_tx, now);
-		this_cpu_write(ctx->counters->last_tx, now);
-		shim6_stamp_state(paths->out);
-	}
+	WRITE_ONCE(counters->tx_bytes, counters->tx_bytes + bytes);
+	return READ_ONCE(counters->last_tx) != jiffies || shim6_reap_turns_sent(ctx);
 }
 
-/* Payload was received, and is between ULIDs now. */
-static inline void shim6_note_rx(struct shim6_ctx *ctx, const struct shim6_paths *paths,
-				 const struct sk_buff *skb)
+/* Count payload that was received, and is between ULIDs now. Returns whether shim6_stamp_rx() must follow. */
+static inline bool shim6_count_rx(struct shim6_ctx *ctx, const struct shim6_paths *paths, const struct sk_buff *skb)
 {
-	unsigned int packets = shim6_packets(skb);
-	unsigned long now = jiffies;
+	struct shim6_ctx_counters __percpu *own = ctx->counters;
+	unsigned int packets = shim6_packets(skb), bytes = skb->len;
 
-	shim6_reap_received(ctx);
-	this_cpu_add(ctx->counters->rx_packets, packets);
-	this_cpu_add(ctx->counters->rx_bytes, skb->len);
-	shim6_count_state(paths->in, packets, skb->len);
-	if (unlikely(this_cpu_read(ctx->counters->last_rx) != now)) {
-		this_cpu_write(ctx->counters->last_rx, now);
-		shim6_stamp_state(paths->in);
-	}
+	this_cpu_add(own->rx_packets, packets);
+	this_cpu_add(own->rx_bytes, bytes);
+	shim6_count_state(paths->in, packets, bytes);
+	return this_cpu_read(own->last_rx) != jiffies || shim6_reap_turns_received(ctx);
+}
+
+static inline void shim6_note_rx(struct shim6_ctx *ctx, const struct shim6_paths *paths, const struct sk_buff *skb)
+{
+	if (shim6_count_rx(ctx, paths, skb))
+		shim6_stamp_rx(ctx, paths);
 }
 
 /* The path whose reverse a packet has come by, NULL if it is none of ours. */

@@ -13,7 +13,6 @@
 #include <linux/workqueue.h>
 #include <linux/xarray.h>
 #include <net/addrconf.h>
-#include <net/dst_cache.h>
 #include <net/net_namespace.h>
 #include <net/netns/generic.h>
 #include <net/xfrm.h>
@@ -47,7 +46,7 @@ struct shim6_path {
 	struct shim6_pair	locators;
 	bool			rewrite;	/* the locators are not the ULIDs */
 	bool			receives;	/* the local one is among the context's local locators */
-	struct dst_cache	cache;
+	struct shim6_route __percpu *route;
 	struct shim6_path_counters counters;
 };
 
@@ -301,11 +300,8 @@ static inline struct shim6_ctx *shim6_node_ctx(struct shim6_node *node)
 
 static inline u32 shim6_path_index(const struct shim6_net *sn, u32 mark)
 {
-	u32 mask;
+	u32 mask = READ_ONCE(sn->mark_mask);
 
-	if (likely(!mark))
-		return 0;
-	mask = READ_ONCE(sn->mark_mask);
 	mark &= mask;
 	return mark ? mark >> __ffs(mask) : 0;
 }
@@ -313,9 +309,9 @@ static inline u32 shim6_path_index(const struct shim6_net *sn, u32 mark)
 static inline struct shim6_path *shim6_path_select(const struct shim6_net *sn, struct shim6_paths *paths,
 						   u32 mark)
 {
-	u32 i = shim6_path_index(sn, mark);
-
-	return &paths->path[i ? i % paths->n_paths : 0];
+	if (likely(!mark))
+		return paths->path;
+	return &paths->path[shim6_path_index(sn, mark) % paths->n_paths];
 }
 
 /* Like shim6_path_select(), once for each packet: it counts marks that have no path. */
@@ -347,15 +343,22 @@ static inline u32 shim6_recent_slot(const struct in6_addr *local, const struct i
 		       (__force u32)peer->s6_addr32[3] * 5, SHIM6_RECENT_BITS);
 }
 
-/* The caller is in an RCU read section. */
-static inline struct shim6_node *shim6_node_find(struct shim6_net *sn, const struct in6_addr *local,
-						 const struct in6_addr *peer)
+/* The node if it was found lately, else NULL. The caller is in an RCU read section. */
+static inline struct shim6_node *shim6_node_recent(struct shim6_net *sn, const struct in6_addr *local,
+						   const struct in6_addr *peer)
 {
 	struct shim6_node *node = rcu_dereference(sn->recent[shim6_recent_slot(local, peer)]);
 
 	if (likely(node && ipv6_addr_equal(&node->ulids.peer, peer) && ipv6_addr_equal(&node->ulids.local, local)))
 		return node;
-	return shim6_node_look_up(sn, local, peer);
+	return NULL;
+}
+
+/* The caller is in an RCU read section. */
+static inline struct shim6_node *shim6_node_find(struct shim6_net *sn, const struct in6_addr *local,
+						 const struct in6_addr *peer)
+{
+	return shim6_node_recent(sn, local, peer) ?: shim6_node_look_up(sn, local, peer);
 }
 
 int shim6_flow_dump_start(struct netlink_callback *cb);
@@ -381,7 +384,19 @@ extern const struct nla_policy shim6_gso_policy[SHIM6_A_DEVICE + 1];
 struct shim6_gso_rules *shim6_gso_rules_new(const struct nlattr *list, struct netlink_ext_ack *extack);
 void shim6_gso_rules_select(struct shim6_net *sn, struct shim6_gso_rules *rules);
 int shim6_gso_fill_rules(struct sk_buff *skb, struct shim6_net *sn);
-bool shim6_gso_whole(struct shim6_net *sn, const struct net_device *dev, const struct sk_buff *skb);
+bool shim6_gso_whole_by_rules(struct shim6_net *sn, const struct net_device *dev, int gso_type);
+
+/* Whether dev may have the packet whole. The caller is in an RCU read section. */
+static inline bool shim6_gso_whole(struct shim6_net *sn, const struct net_device *dev, const struct sk_buff *skb)
+{
+	int gso_type = skb_shinfo(skb)->gso_type;
+	u8 mode = READ_ONCE(sn->gso_mode);
+
+	if (unlikely(rcu_access_pointer(sn->gso_rules)))
+		return shim6_gso_whole_by_rules(sn, dev, gso_type);
+	return mode == SHIM6_GSO_AUTO ? !net_gso_ok(dev->features, gso_type) : mode == SHIM6_GSO_WHOLE;
+}
+
 int shim6_gso_dump(struct sk_buff *skb, struct netlink_callback *cb);
 
 /* hook.c */
@@ -389,6 +404,11 @@ void shim6_hook_net_init(struct shim6_net *sn);
 int shim6_hook_update(struct shim6_net *sn);
 int shim6_hook(struct shim6_net *sn);
 void shim6_unhook(struct shim6_net *sn);
+
+/* send.c */
+void shim6_send_init(void);
+unsigned int shim6_send(struct shim6_net *sn, struct sk_buff *skb, struct shim6_ctx *ctx, struct shim6_paths *paths,
+			struct shim6_path *path, const struct nf_hook_state *state);
 
 /* xlat.c */
 int shim6_output(struct xfrm_state *x, struct sk_buff *skb);
@@ -416,24 +436,22 @@ u8 shim6_reap_state(const struct shim6_ctx *ctx, u32 *epoch);
 #define SHIM6_REAP_SEND		BIT_ULL(2)	/* Send Timer runs */
 #define SHIM6_REAP_KEEPALIVE	BIT_ULL(3)	/* Keepalive Timer runs */
 
-/* Payload is being sent. */
-static inline void shim6_reap_sent(struct shim6_ctx *ctx)
+/* Whether payload that is being sent changes something. */
+static inline bool shim6_reap_turns_sent(const struct shim6_ctx *ctx)
 {
 	u64 word = atomic64_read(&ctx->reap);
 
-	if ((word & SHIM6_REAP_STATE) != SHIM6_REAP_EXPLORING &&
-	    (word & (SHIM6_REAP_SEND | SHIM6_REAP_KEEPALIVE)) != SHIM6_REAP_SEND)
-		shim6_reap_turn_sent(ctx);
+	return (word & SHIM6_REAP_STATE) != SHIM6_REAP_EXPLORING &&
+	       (word & (SHIM6_REAP_SEND | SHIM6_REAP_KEEPALIVE)) != SHIM6_REAP_SEND;
 }
 
-/* Payload was received. */
-static inline void shim6_reap_received(struct shim6_ctx *ctx)
+/* Whether payload that was received changes something. */
+static inline bool shim6_reap_turns_received(const struct shim6_ctx *ctx)
 {
 	u64 word = atomic64_read(&ctx->reap);
 
-	if ((word & (SHIM6_REAP_STATE | SHIM6_REAP_SEND | SHIM6_REAP_KEEPALIVE)) !=
-	    (SHIM6_REAP_OPERATIONAL | SHIM6_REAP_KEEPALIVE))
-		shim6_reap_turn_received(ctx);
+	return (word & (SHIM6_REAP_STATE | SHIM6_REAP_SEND | SHIM6_REAP_KEEPALIVE)) !=
+	       (SHIM6_REAP_OPERATIONAL | SHIM6_REAP_KEEPALIVE);
 }
 
 /* tcp.c */

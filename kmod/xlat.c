@@ -4,8 +4,10 @@
  * checksum is over ULIDs and stays as it is (RFC 5533 section 11.1). The caller is in an RCU read section, and
  * skb->data is the IPv6 header.
  */
+#include <linux/if_ether.h>
 #include <net/ipv6.h>
 
+#include "compat.h"
 #include "shim6.h"
 
 /*
@@ -73,6 +75,21 @@ int shim6_output(struct xfrm_state *x, struct sk_buff *skb)
 	return 0;
 }
 
+/* Move len octets by the length of the Payload Extension Header. Link headers are Ethernet's nearly always. */
+static __always_inline void move_link_header(unsigned char *start, unsigned int len)
+{
+	u64 first, last;
+
+	if (unlikely(len != ETH_HLEN)) {
+		memmove(start + SHIM6_HDR_LEN, start, len);
+		return;
+	}
+	first = get_unaligned((u64 *)start);
+	last = get_unaligned((u64 *)(start + ETH_HLEN - sizeof(last)));
+	put_unaligned(first, (u64 *)(start + SHIM6_HDR_LEN));
+	put_unaligned(last, (u64 *)(start + SHIM6_HDR_LEN + ETH_HLEN - sizeof(last)));
+}
+
 /*
  * The header to remove is where the transport header is said to be, in the linear part, and is named by the octet at
  * nhoff, as in receiving. The link header moves along, for a bridge expects it right before the IPv6 header.
@@ -80,8 +97,8 @@ int shim6_output(struct xfrm_state *x, struct sk_buff *skb)
 int shim6_input(struct xfrm_state *x, struct sk_buff *skb)
 {
 	const struct shim6_ctx *ctx = x->data;
-	unsigned int off = skb_transport_offset(skb), len = offsetof(struct ipv6hdr, saddr);
-	unsigned char *start;
+	unsigned int off = skb_transport_offset(skb);
+	unsigned char *start, *mac;
 	struct ipv6hdr *ip6h;
 	int err;
 
@@ -97,12 +114,12 @@ int shim6_input(struct xfrm_state *x, struct sk_buff *skb)
 	/* All but the addresses. */
 	if (unlikely(off > sizeof(*ip6h)))
 		memmove(start + sizeof(*ip6h) + SHIM6_HDR_LEN, start + sizeof(*ip6h), off - sizeof(*ip6h));
+	memmove(start + SHIM6_HDR_LEN, start, offsetof(struct ipv6hdr, saddr));
 	if (skb_mac_header_was_set(skb) && skb_mac_header(skb) <= start) {
-		len += start - skb_mac_header(skb);
-		start = skb_mac_header(skb);
+		mac = skb_mac_header(skb);
+		move_link_header(mac, start - mac);
 		skb->mac_header += SHIM6_HDR_LEN;
 	}
-	memmove(start + SHIM6_HDR_LEN, start, len);
 	__skb_pull(skb, SHIM6_HDR_LEN);
 	skb_reset_network_header(skb);
 	skb_set_transport_header(skb, off);
