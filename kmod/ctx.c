@@ -135,10 +135,29 @@ void shim6_ctx_put(struct shim6_ctx *ctx)
 		call_rcu(&ctx->rcu, ctx_free_rcu);
 }
 
-/* The caller is in an RCU read section. */
-struct shim6_ctx *shim6_ctx_by_tag(struct shim6_net *sn, u64 tag)
+/* Find a context in the table, and keep it where it is found sooner next time, as shim6_node_look_up() does. */
+struct shim6_ctx *shim6_ctx_look_up(struct shim6_net *sn, u64 tag)
 {
-	return rhashtable_lookup(&sn->by_tag, &tag, tag_params);
+	struct shim6_ctx *ctx = rhashtable_lookup(&sn->by_tag, &tag, tag_params);
+
+	if (ctx && spin_trylock_bh(&sn->recent_lock)) {
+		if (!ctx->node.gone)
+			rcu_assign_pointer(sn->recent_tag[shim6_recent_tag_slot(tag)], ctx);
+		spin_unlock_bh(&sn->recent_lock);
+	}
+	return ctx;
+}
+
+/* The caller has taken the context out of its tables, and lets it go a grace period later. */
+static void forget(struct shim6_net *sn, struct shim6_ctx *ctx)
+{
+	struct shim6_ctx __rcu **recent = &sn->recent_tag[shim6_recent_tag_slot(ctx->tag_local)];
+
+	shim6_node_forget(sn, &ctx->node);
+	spin_lock_bh(&sn->recent_lock);
+	if (rcu_access_pointer(*recent) == ctx)
+		RCU_INIT_POINTER(*recent, NULL);
+	spin_unlock_bh(&sn->recent_lock);
 }
 
 /* The context for which we send with tag_peer between these locators; peers may have chosen equal tags. */
@@ -322,6 +341,7 @@ err_tag:
 err_peer:
 	rhltable_remove(&sn->by_peer, &paths->peer_node, peer_params);
 err_states:
+	forget(sn, ctx);
 	ctx->dead = true;
 	xa_erase(&sn->contexts, ctx->id);
 	timer_shutdown_sync(&ctx->timer);
@@ -400,10 +420,9 @@ void shim6_ctx_remove(struct shim6_net *sn, struct shim6_ctx *ctx, bool announce
 	trace_shim6_ctx_destroy(ctx);
 	WRITE_ONCE(ctx->dead, true);
 	rhashtable_remove_fast(&sn->by_tag, &ctx->tag_node, tag_params);
-	if (!ctx->fii) {
+	if (!ctx->fii)
 		rhashtable_remove_fast(&sn->by_ulid, &ctx->node.rhash, shim6_node_params);
-		shim6_node_forget(sn, &ctx->node);
-	}
+	forget(sn, ctx);
 	rhltable_remove(&sn->by_peer, &paths->peer_node, peer_params);
 	xa_erase(&sn->contexts, ctx->id);
 	sn->n_contexts--;

@@ -6,6 +6,7 @@
  */
 #include <linux/netfilter.h>
 #include <linux/netfilter_ipv6.h>
+#include <linux/tcp.h>
 #include <net/ip6_route.h>
 #include <net/ipv6.h>
 
@@ -176,6 +177,16 @@ out:
 	return NF_STOLEN;
 }
 
+/* As skb_gso_validate_network_len() tells, which asks more of what is not TCP. */
+static bool segments_fit(const struct sk_buff *skb, unsigned int mtu)
+{
+	const struct skb_shared_info *shared = skb_shinfo(skb);
+
+	if (unlikely(!(shared->gso_type & SKB_GSO_TCPV6) || skb->encapsulation))
+		return skb_gso_validate_network_len(skb, mtu);
+	return skb_network_header_len(skb) + tcp_hdrlen(skb) + shared->gso_size <= mtu;
+}
+
 /* Whether a packet need not be looked at any closer, rewritten and sent by dst. */
 static bool surely_fits(struct shim6_net *sn, const struct sk_buff *skb, const struct dst_entry *dst)
 {
@@ -191,7 +202,7 @@ static bool surely_fits(struct shim6_net *sn, const struct sk_buff *skb, const s
 	mtu -= SHIM6_HDR_LEN;
 	if (!gso)
 		return skb->len <= mtu;
-	return skb_gso_validate_network_len(skb, mtu) && may_be_whole(sn, skb, dst);
+	return segments_fit(skb, mtu) && may_be_whole(sn, skb, dst);
 }
 
 /* Send between the path's locators what is addressed to ULIDs. */
@@ -263,18 +274,22 @@ static bool nobody_in_post_routing(const struct net *net)
 	return !entries || (entries->num_hook_entries == 1 && entries->hooks[0].hook == apparmor);
 }
 
-/* Send payload, which has been counted, by a path whose locators are not the ULIDs. The verdict is the hook's. */
-unsigned int shim6_send(struct shim6_net *sn, struct sk_buff *skb, struct shim6_ctx *ctx, struct shim6_paths *paths,
-			struct shim6_path *path, const struct nf_hook_state *state)
+static noinline unsigned int pass_and_send(struct shim6_net *sn, struct sk_buff *skb, struct shim6_ctx *ctx,
+					   const struct nf_hook_state *state)
 {
-	if (likely(nobody_in_post_routing(state->net))) {
-		nf_reset_ct(skb);
-		return send_rewritten(sn, skb, paths->out, path, state);
-	}
 	skb->dev = skb_dst_dev(skb);
 	if (nf_hook(NFPROTO_IPV6, NF_INET_POST_ROUTING, state->net, state->sk, skb, NULL, skb->dev, send_released) != 1)
 		return NF_STOLEN;
 	return send_passed(sn, skb, ctx, state);
+}
+
+/* Send payload, which has been counted, by a path whose locators are not the ULIDs. The verdict is the hook's. */
+unsigned int shim6_send(struct shim6_net *sn, struct sk_buff *skb, struct shim6_ctx *ctx, struct shim6_paths *paths,
+			struct shim6_path *path, const struct nf_hook_state *state)
+{
+	if (likely(nobody_in_post_routing(state->net) && !skb_get_nfct(skb)))
+		return send_rewritten(sn, skb, paths->out, path, state);
+	return pass_and_send(sn, skb, ctx, state);
 }
 
 /* Security modules have their hooks since the boot. Symbols are all that a hook is known by. */

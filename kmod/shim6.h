@@ -30,7 +30,7 @@ struct shim6_node {
 	struct rhash_head	rhash;
 	struct shim6_pair	ulids;
 	bool			is_ctx;
-	bool			gone;		/* out of the table */
+	bool			gone;		/* out of its tables */
 };
 
 #define SHIM6_RECENT_BITS	6
@@ -141,8 +141,9 @@ struct shim6_net {
 	struct net		*net;
 	struct rhashtable	by_ulid;	/* shim6_node */
 	struct shim6_node __rcu	*recent[1 << SHIM6_RECENT_BITS]; /* found in by_ulid lately, see shim6_node_find() */
-	spinlock_t		recent_lock;	/* writes to recent, and gone of nodes */
 	struct rhashtable	by_tag;		/* shim6_ctx by tag_local */
+	struct shim6_ctx __rcu	*recent_tag[1 << SHIM6_RECENT_BITS]; /* likewise in by_tag, see shim6_ctx_by_tag() */
+	spinlock_t		recent_lock;	/* writes to recent and recent_tag, and gone of nodes */
 	struct rhltable		by_peer;	/* shim6_paths by tag_peer */
 	struct shim6_stack __rcu *stack;	/* NULL is "none" */
 	u32			mark_mask;
@@ -287,7 +288,7 @@ int shim6_ctx_set(struct shim6_net *sn, struct shim6_ctx *ctx, struct shim6_spec
 void shim6_ctx_remove(struct shim6_net *sn, struct shim6_ctx *ctx, bool announce);
 void shim6_ctx_flush(struct shim6_net *sn);
 void shim6_ctx_put(struct shim6_ctx *ctx);
-struct shim6_ctx *shim6_ctx_by_tag(struct shim6_net *sn, u64 tag);
+struct shim6_ctx *shim6_ctx_look_up(struct shim6_net *sn, u64 tag);
 struct shim6_ctx *shim6_ctx_by_peer(struct shim6_net *sn, u64 tag_peer, const struct shim6_pair *locators);
 bool shim6_paths_has_locator(const struct shim6_paths *paths, const struct in6_addr *addr);
 void shim6_ctx_check_ulid(struct shim6_ctx *ctx);
@@ -296,6 +297,20 @@ void shim6_ctx_counters_read(const struct shim6_ctx *ctx, struct shim6_ctx_count
 static inline struct shim6_ctx *shim6_node_ctx(struct shim6_node *node)
 {
 	return container_of(node, struct shim6_ctx, node);
+}
+
+/* Tags are random. */
+static inline u32 shim6_recent_tag_slot(u64 tag)
+{
+	return tag & ((1 << SHIM6_RECENT_BITS) - 1);
+}
+
+/* The caller is in an RCU read section. */
+static inline struct shim6_ctx *shim6_ctx_by_tag(struct shim6_net *sn, u64 tag)
+{
+	struct shim6_ctx *ctx = rcu_dereference(sn->recent_tag[shim6_recent_tag_slot(tag)]);
+
+	return likely(ctx && ctx->tag_local == tag) ? ctx : shim6_ctx_look_up(sn, tag);
 }
 
 static inline u32 shim6_path_index(const struct shim6_net *sn, u32 mark)
