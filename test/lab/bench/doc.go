@@ -17,6 +17,10 @@
 // connection whose 64 KB packets cross the link whole, tcp-sw one whose sender's kernel has to segment them, tcp-gro that
 // with a receiver that merges them again.
 //
+// What hooks cost at least: a context that does not rewrite has one at LOCAL_OUT and one at PRE_ROUTING. With nothing in either,
+// Linux 6.12 takes 136 instructions more for a packet of udp64 and reaches 0.9945 of plain in tcp-tso, where 64 KB are 2.1
+// packets, acknowledgments included.
+//
 // Every technique has namespaces of its own, so that none pays for what another has set up in them. They take turns, and
 // each has its turn in every repetition; what is shown is the median, and the spread is the greatest less the smallest in
 // percent of it. Within one boot, repetitions differ by interrupts of the clock and by TCP's dynamics.
