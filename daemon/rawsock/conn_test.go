@@ -164,8 +164,20 @@ func pair(t *testing.T) (a, b host) {
 		assign(t, "ba", b1)
 		route(t, a1, netlink.Route{LinkIndex: link(t, "ba").Attrs().Index})
 		route(t, a2, netlink.Route{Gw: a1.AsSlice()}) // a does not answer for a2 on the link
+		carries(t, "ba")
 	})
+	a.do(t, func() { carries(t, "ab") })
 	return a, b
+}
+
+// carries waits until a link takes packets: until then it drops them without a word, questions for neighbours too.
+func carries(t *testing.T, name string) {
+	t.Helper()
+	for end := time.Now().Add(10 * time.Second); link(t, name).Attrs().OperState != netlink.OperUp; time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("link %s does not come up", name)
+		}
+	}
 }
 
 // send sends m from host h and fails the test when it cannot.
