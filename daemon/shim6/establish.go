@@ -70,9 +70,10 @@ func (c *Context) R1(now time.Time, pair LocatorPair, m *wire.R1, own *Announcem
 	if _, err := wire.Marshal(i2); err != nil {
 		return nil, fmt.Errorf("answer to R1: %w", err)
 	}
+	owing := c.owing
 	c.stop()
-	if c.told && !c.Local.tells(own.Set) {
-		c.owing = now // the R2 may be that of an I2 which told another list
+	if c.owing = owing; c.told && !c.Local.tells(own.Set) {
+		c.owing = now // the R2 may be that of a message which told another list
 	}
 	c.Local, c.told = own.Set, true
 	c.Exchange = pair

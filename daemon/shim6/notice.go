@@ -205,11 +205,11 @@ func (c *Context) tell(own *Announcement) {
 	notice := c.waits().notice
 	switch {
 	case c.state != StateEstablished:
-		if c.Local.listed() > 0 && !c.Local.tells(own.Set) {
-			c.wake()
+		c.wake()
+		if c.told && !c.Local.tells(own.Set) {
 			c.owing = c.Since
 		}
-		c.Local = own.Set
+		c.Local, c.told = own.Set, true
 	case (notice == nil || !notice.lists) && !c.Local.tells(own.Set):
 		c.wake()
 		c.owing = c.Since

@@ -16,7 +16,7 @@ type pending struct {
 	held      wire.Message // sent, and to be sent again until it is answered
 	retries   int
 	fallbacks int       // of the exchange that held belongs to
-	told      bool      // it had an I2 or I2bis, whose R2 may come yet
+	told      bool      // a message of it told the peer Local, who may go by that
 	nudged    time.Time // when held was last sent
 	answered  time.Time // when an I1 last got an R2 while held waits for its answer
 	notice    *notice
