@@ -68,8 +68,12 @@ func (e *Engine) notify(now time.Time, c *context, a shim6.Notify) {
 func (e *Engine) noticePairs(c *context) []LocatorPair {
 	current := LocatorPair(c.reap.Current())
 	sources := e.working(c.Sources())
-	if slices.Contains(sources, current.Local) && c.reap.State() == reap.Operational {
-		return []LocatorPair{current}
+	var pairs []LocatorPair
+	if c.reap.State() == reap.Operational && e.own.Works(current.Local) {
+		pairs = []LocatorPair{current}
+		if slices.Contains(sources, current.Local) {
+			return pairs
+		}
 	}
 	if len(sources) == 0 {
 		sources = e.working(c.LocalAddrs())
@@ -82,7 +86,6 @@ func (e *Engine) noticePairs(c *context) []LocatorPair {
 			}
 		}
 	}
-	var pairs []LocatorPair
 	for _, d := range destinations {
 		for _, s := range sources {
 			pairs = append(pairs, LocatorPair{Local: s, Peer: d})

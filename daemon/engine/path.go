@@ -56,11 +56,17 @@ func (e *Engine) reapDo(now time.Time, c *context, acts []reap.Action) {
 }
 
 // setCandidates tells REAP what it may probe: those announced local locators that are there now, and verified locators of
-// the peer that are not ours.
+// the peer that are not ours. Those that the peer may have been told to forget come last: when nothing else works, they are all
+// there is, and an answer shows that they do.
 func (e *Engine) setCandidates(now time.Time, c *context) {
 	var local, peer []reap.Candidate
 	for _, a := range e.working(c.Sources()) {
 		local = append(local, e.localCandidate(c, a))
+	}
+	for _, a := range e.working(c.Doubted()) {
+		l := e.localCandidate(c, a)
+		l.Avoid = true
+		local = append(local, l)
 	}
 	if slices.Equal(local, e.candidates) {
 		local = e.candidates

@@ -185,6 +185,11 @@ func (c *Context) Sources() []netip.Addr {
 	return slices.DeleteFunc(c.Local.Addrs(), func(a netip.Addr) bool { return slices.Contains(doubted, a) })
 }
 
+// Doubted gives the others that it knew: an earlier notice, which it may have taken, left them out.
+func (c *Context) Doubted() []netip.Addr {
+	return slices.DeleteFunc(slices.Clone(c.waits().doubted), func(a netip.Addr) bool { return !c.Local.Has(a) })
+}
+
 // LocalAddrs gives the locators that HasLocal is true for.
 func (c *Context) LocalAddrs() []netip.Addr {
 	as := c.Local.Addrs()
