@@ -89,6 +89,7 @@ func (tr *trial) regainULID(give func() error) error {
 	if err := tr.peerUses(tr.net.A1, tr.net.A2); !tr.e.Works(what+": the peer knows", err) {
 		return err
 	}
+	time.Sleep(time.Second) // the acknowledgement has its way back
 	tr.suffer(what, tr.e.TSend+probeTimeout+slack)
 	if err := tr.faults[2].Cut(); err != nil {
 		return err
