@@ -13,8 +13,10 @@ import (
 )
 
 // A pinger sends UDP packets from a1 to b1, at exact times, and has them answered or not. Nothing ever says that a port is closed.
+// Its sockets are not connected, so they hold no context.
 type pinger struct {
 	a, b   *net.UDPConn
+	peer   netip.AddrPort // of a
 	silent atomic.Bool
 	quit   chan struct{} // closed to end what is under way, nil for nothing
 }
@@ -25,17 +27,16 @@ const (
 )
 
 func newPinger(n *topo.Network) (*pinger, error) {
-	p := new(pinger)
+	p := &pinger{peer: netip.AddrPortFrom(n.B1, pingPort)}
 	err := n.B.Do(func() (err error) {
-		p.b, err = net.ListenUDP("udp6", net.UDPAddrFromAddrPort(netip.AddrPortFrom(n.B1, pingPort)))
+		p.b, err = net.ListenUDP("udp6", net.UDPAddrFromAddrPort(p.peer))
 		return err
 	})
 	if err != nil {
 		return nil, err
 	}
 	err = n.A.Do(func() (err error) {
-		p.a, err = net.DialUDP("udp6", net.UDPAddrFromAddrPort(netip.AddrPortFrom(n.A1, pingPort)),
-			net.UDPAddrFromAddrPort(netip.AddrPortFrom(n.B1, pingPort)))
+		p.a, err = net.ListenUDP("udp6", net.UDPAddrFromAddrPort(netip.AddrPortFrom(n.A1, pingPort)))
 		return err
 	})
 	if err != nil {
@@ -72,7 +73,7 @@ func (p *pinger) begin(at time.Time, interval time.Duration) {
 			case <-time.After(time.Until(at)):
 			}
 			// A packet that is refused is one that is lost.
-			_, _ = p.a.Write(make([]byte, pingBytes))
+			_, _ = p.a.WriteToUDPAddrPort(make([]byte, pingBytes), p.peer)
 		}
 	}()
 }
