@@ -93,19 +93,7 @@ func (p *Params) address(sec uint8) (netip.Addr, error) {
 // Verify tells whether addr is a CGA of p (RFC 3972 section 5). The u and g bits are ignored, and Sec is that of the
 // address. Sec 3 to 7 give ErrUnsupportedSec: RFC 4982 lets later documents give them another hash.
 func Verify(addr netip.Addr, p *Params) error {
-	return verify(addr, p, MaxSec)
-}
-
-// verify takes Sec values up to most.
-func verify(addr netip.Addr, p *Params, most uint8) error {
-	prefix, _, err := split(addr)
-	if err != nil {
-		return err
-	}
-	if prefix != p.Prefix {
-		return fmt.Errorf("%w: %s in the address, %s in the parameters", ErrPrefix, prefixText(prefix), prefixText(p.Prefix))
-	}
-	return newVerifier(p).verify(addr, most)
+	return newVerifier(p).verifyCGA(addr, MaxSec)
 }
 
 // A verifier verifies many addresses that share one structure but for the prefix: it is encoded once, and Hash2, which
@@ -117,6 +105,18 @@ type verifier struct {
 }
 
 func newVerifier(p *Params) *verifier { return &verifier{p: p, raw: p.Marshal()} }
+
+// verifyCGA takes Sec values up to most.
+func (v *verifier) verifyCGA(addr netip.Addr, most uint8) error {
+	prefix, _, err := split(addr)
+	if err != nil {
+		return err
+	}
+	if own := v.p.Prefix; prefix != own {
+		return fmt.Errorf("%w: %s in the address, %s in the parameters", ErrPrefix, prefixText(prefix), prefixText(own))
+	}
+	return v.verify(addr, most)
+}
 
 // verify tells whether addr is a CGA of the structure with the prefix that addr has.
 func (v *verifier) verify(addr netip.Addr, most uint8) error {
@@ -185,10 +185,15 @@ func (p *Params) verifyFor(addr netip.Addr, most uint8) error {
 	if err != nil {
 		return err
 	}
+	return newVerifier(p).verifyFor(addr, mp, most)
+}
+
+// verifyFor tells whether addr is an address of the structure, whose Multi-Prefix extension is mp, nil for none.
+func (v *verifier) verifyFor(addr netip.Addr, mp *MultiPrefix, most uint8) error {
 	if mp == nil {
-		return verify(addr, p, most)
+		return v.verifyCGA(addr, most)
 	}
-	return newVerifier(p).verifyHBA(addr, mp, most)
+	return v.verifyHBA(addr, mp, most)
 }
 
 // Sec gives the Sec of a CGA: the leftmost bits of its interface identifier (RFC 3972 section 2).

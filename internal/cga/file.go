@@ -33,8 +33,8 @@ func LoadParams(path string) (*Params, error) {
 	return p, nil
 }
 
-// WriteParams makes a file, mode 0644, with the octets of p, which every peer is told. It never overwrites: an existing file gives an error that
-// is os.ErrExist. A failed call leaves no file.
+// WriteParams makes a file, mode 0644, with the octets of p, which every peer is told. It never overwrites: an existing file
+// gives an error that is os.ErrExist. A failed call leaves no file.
 func WriteParams(path string, p *Params) error {
 	if err := p.check(); err != nil {
 		return fmt.Errorf("%s: %w", path, err)
@@ -84,8 +84,8 @@ func readFile(path string) ([]byte, os.FileMode, error) {
 	return b, st.Mode().Perm(), nil
 }
 
-// writeFile writes a file beside path and then moves it to path with place, so that no reader, crash or full
-// disk ever sees half of it.
+// writeFile writes a file beside path and then moves it to path with place, so that no reader, crash or full disk ever sees
+// half of it.
 func writeFile(path string, b []byte, mode os.FileMode, place func(from, to string) error) (err error) {
 	dir := filepath.Dir(path)
 	f, err := os.CreateTemp(dir, "."+filepath.Base(path)+".*")

@@ -43,12 +43,7 @@ func VerifyLocators(ulid netip.Addr, pds []byte, locs []PeerLocator, generation 
 		return -1, err
 	}
 	v := newVerifier(p)
-	if mp == nil {
-		err = verify(ulid, p, MaxSec)
-	} else {
-		err = v.verifyHBA(ulid, mp, MaxSec)
-	}
-	if err != nil {
+	if err := v.verifyFor(ulid, mp, MaxSec); err != nil {
 		return -1, fmt.Errorf("ulid %v: %w", ulid, err)
 	}
 	for i, l := range locs {
