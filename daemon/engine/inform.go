@@ -62,9 +62,9 @@ func (e *Engine) notify(now time.Time, c *context, a shim6.Notify) {
 	}
 }
 
-// noticePairs lists where an Update Request may go: the current pair while that works. Otherwise
-// sources that the peer knows come first; from others it is answered with an R1bis, by which the peer comes to know them as
-// well (RFC 5533 sections 7.5 and 10.4).
+// noticePairs lists where an Update Request may go: the current pair while that works, and no other where the peer is sure to
+// know its source. Of the rest, sources that the peer knows come first; from others it is answered with an R1bis, by which the
+// peer comes to know them as well (RFC 5533 sections 7.5 and 10.4).
 func (e *Engine) noticePairs(c *context) []LocatorPair {
 	current := LocatorPair(c.reap.Current())
 	sources := e.working(c.Sources())

@@ -184,6 +184,15 @@ func (c *Context) stop() {
 	c.deadline, c.retries = time.Time{}, 0
 }
 
+// stopSending ends what is repeated; what is owed to the peer remains.
+func (c *Context) stopSending() {
+	owing := c.waits().owing
+	c.stop()
+	if c.pending != nil {
+		c.owing = owing
+	}
+}
+
 func (c *Context) setState(now time.Time, to State, why string) {
 	if to == c.state {
 		return

@@ -70,9 +70,8 @@ func (c *Context) R1(now time.Time, pair LocatorPair, m *wire.R1, own *Announcem
 	if _, err := wire.Marshal(i2); err != nil {
 		return nil, fmt.Errorf("answer to R1: %w", err)
 	}
-	owing := c.owing
-	c.stop()
-	if c.owing = owing; c.told && !c.Local.tells(own.Set) {
+	c.stopSending()
+	if c.told && !c.Local.tells(own.Set) {
 		c.owing = now // the R2 may be that of a message which told another list
 	}
 	c.Local, c.told = own.Set, true
@@ -142,11 +141,7 @@ func (c *Context) R2(now time.Time, m *wire.R2, offer Offer) []Action {
 
 // establish ends the exchange; what is owed to the peer remains.
 func (c *Context) establish(now time.Time, why string) {
-	if c.pending != nil {
-		owing := c.owing
-		c.stop()
-		c.owing = owing
-	}
+	c.stopSending()
 	c.setState(now, StateEstablished, why)
 }
 
