@@ -24,52 +24,45 @@ func (h *host) ask(n int) {
 	}
 }
 
-// stuck is a source that gives each number ten times before the next.
-type stuck struct{ n uint64 }
+// A pattern is a source that gives a function of how many numbers it has given.
+type pattern struct {
+	n  uint64
+	of func(n uint64) uint64
+}
 
-func (s *stuck) Uint64() uint64 {
-	s.n++
-	return (s.n/10 + 1) * 0x1_0000_0001
+func (p *pattern) Uint64() uint64 {
+	p.n++
+	return p.of(p.n)
+}
+
+// distinct begins exchanges with numbers of a pattern, and checks that a value differs in all their I1s.
+func distinct[V comparable](t *testing.T, of func(n uint64) uint64, value func(*wire.I1) V) {
+	t.Helper()
+	w := newWorld(t)
+	a := w.add("a", engine.Config{}, plain("2001:db8:a1::1"))
+	a.e.SetRandom(&pattern{of: of})
+	const n = 50
+	a.ask(n)
+	values := map[V]bool{}
+	for _, m := range messages[*wire.I1](t, a.take()) {
+		values[value(m)] = true
+	}
+	if len(values) != n {
+		t.Errorf("%d values for %d exchanges", len(values), n)
+	}
 }
 
 // RFC 5533 section 7.1: "The Context Tag [...] MUST be unique", over all contexts of the host and not those with one peer alone.
 func TestTagsAreUnique(t *testing.T) {
-	w := newWorld(t)
-	a := w.add("a", engine.Config{}, plain("2001:db8:a1::1"))
-	a.e.SetRandom(&stuck{})
-	const n = 50
-	a.ask(n)
-	tags := map[wire.ContextTag]bool{}
-	for _, m := range messages[*wire.I1](t, a.take()) {
-		tags[m.InitiatorTag] = true
-	}
-	if len(tags) != n {
-		t.Errorf("%d tags for %d contexts", len(tags), n)
-	}
-}
-
-// stuckHigh is a source whose numbers differ, but in their upper halves change with every tenth only.
-type stuckHigh struct{ n uint64 }
-
-func (s *stuckHigh) Uint64() uint64 {
-	s.n++
-	return (s.n/10+1)<<47 | s.n
+	sameTen := func(n uint64) uint64 { return (n/10 + 1) * 0x1_0000_0001 }
+	distinct(t, sameTen, func(m *wire.I1) wire.ContextTag { return m.InitiatorTag })
 }
 
 // RFC 5533 section 7.7 tells the R1 and R2 of an exchange by its Initiator Nonce, so no two exchanges that run may share one.
 func TestInitiatorNoncesAreUnique(t *testing.T) {
-	w := newWorld(t)
-	a := w.add("a", engine.Config{}, plain("2001:db8:a1::1"))
-	a.e.SetRandom(&stuckHigh{})
-	const n = 50
-	a.ask(n)
-	nonces := map[uint32]bool{}
-	for _, m := range messages[*wire.I1](t, a.take()) {
-		nonces[m.InitNonce] = true
-	}
-	if len(nonces) != n {
-		t.Errorf("%d nonces for %d exchanges", len(nonces), n)
-	}
+	// Tags, of the lower 47 bits, differ, so that each costs one number.
+	sameUpper := func(n uint64) uint64 { return (n/10+1)<<47 | n }
+	distinct(t, sameUpper, func(m *wire.I1) uint32 { return m.InitNonce })
 }
 
 // RFC 5533 section 7.1: "at least 30 bits of the tag MUST be [...] random or pseudo-random"; here all 47 are. A host "SHOULD

@@ -635,6 +635,16 @@ func (p *pair) run(t *testing.T) {
 	p.b.run(t, p.wires)
 }
 
+// establishedPair makes a pair that runs until the test ends and has a context.
+func establishedPair(t *testing.T) *pair {
+	t.Helper()
+	p := newPair(t)
+	p.run(t)
+	t.Cleanup(p.stop)
+	p.establish(t)
+	return p
+}
+
 func (p *pair) stop() {
 	p.a.stop()
 	p.b.stop()

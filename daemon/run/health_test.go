@@ -19,10 +19,7 @@ import (
 // RFC 5533 section 5.15.3: "BROKEN" is said of a locator that is "known not to work", and only while it is.
 func TestLostCarrierIsToldToPeers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		p := newPair(t)
-		p.run(t)
-		defer p.stop()
-		p.establish(t)
+		p := establishedPair(t)
 		broken := func() bool {
 			ls := p.b.contexts(t)[0].LocatorsPeer
 			return ls[slices.IndexFunc(ls, func(l ctl.ContextLocator) bool { return l.Addr == p.a1 })].Broken

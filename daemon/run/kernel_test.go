@@ -24,10 +24,7 @@ func lose(h *host, tag uint64, state nl.ReapState) {
 
 func TestLostEventsAreMadeUpFor(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		p := newPair(t)
-		p.run(t)
-		defer p.stop()
-		p.establish(t)
+		p := establishedPair(t)
 		p.wires.setCut(p.a1, p.b1, true)
 		lose(p.a, p.a.module.only(t).TagLocal, nl.ReapExploring)
 		p.a.events.queue <- nl.Lost{}
@@ -70,10 +67,7 @@ func TestRequestsForContextsAreMadeUpFor(t *testing.T) {
 
 func TestLossesAreFoundWithoutBeingTold(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		p := newPair(t)
-		p.run(t)
-		defer p.stop()
-		p.establish(t)
+		p := establishedPair(t)
 		tag := p.a.module.only(t).TagLocal
 		p.wires.setCut(p.a1, p.b1, true)
 		lose(p.a, tag, nl.ReapExploring)
@@ -94,10 +88,7 @@ func TestLossesAreFoundWithoutBeingTold(t *testing.T) {
 
 func TestDeletedContextsAreGivenBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		p := newPair(t)
-		p.run(t)
-		defer p.stop()
-		p.establish(t)
+		p := establishedPair(t)
 		k := p.a.module.only(t)
 		p.a.module.mu.Lock()
 		clear(p.a.module.contexts)

@@ -109,10 +109,7 @@ func TestNoLocatorsAreToldOnce(t *testing.T) {
 // A loss of the carrier is the fastest sign of a failure there is (RFC 5534 section 3.3 leaves such signs to the host).
 func TestLostCarrierStartsAnExploration(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		p := newPair(t)
-		p.run(t)
-		defer p.stop()
-		p.establish(t)
+		p := establishedPair(t)
 		p.wires.setCut(p.a1, p.b1, true)
 		p.wires.setCut(p.a1, p.b2, true)
 		down := slices.Clone(p.a.addrs)
@@ -141,10 +138,7 @@ func TestLostCarrierStartsAnExploration(t *testing.T) {
 
 func TestLostAddressStartsAnExploration(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		p := newPair(t)
-		p.run(t)
-		defer p.stop()
-		p.establish(t)
+		p := establishedPair(t)
 		p.a.setAddresses(p.a.addrs[1])
 		time.Sleep(10 * time.Second)
 		if got := p.a.module.only(t).Paths[0]; got.Local != p.a2 {

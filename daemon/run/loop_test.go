@@ -23,10 +23,7 @@ import (
 
 func TestEstablishment(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		p := newPair(t)
-		p.run(t)
-		defer p.stop()
-		p.establish(t)
+		p := establishedPair(t)
 
 		k := p.a.module.only(t)
 		if k.ULIDLocal != p.a1 || k.ULIDPeer != p.b1 || len(k.Paths) != 1 || k.Paths[0] != (nl.Path{Local: p.a1, Peer: p.b1}) {
@@ -53,10 +50,7 @@ func TestEstablishment(t *testing.T) {
 
 func TestFailover(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		p := newPair(t)
-		p.run(t)
-		defer p.stop()
-		p.establish(t)
+		p := establishedPair(t)
 
 		p.wires.setCut(p.a1, p.b1, true)
 		k := p.a.module.only(t)
@@ -140,10 +134,7 @@ func TestContextsOutliveTheDaemon(t *testing.T) {
 
 func TestIdleContextsAreTornDown(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		p := newPair(t)
-		p.run(t)
-		defer p.stop()
-		p.establish(t)
+		p := establishedPair(t)
 		tag := p.a.module.only(t).TagLocal
 		p.a.module.mu.Lock()
 		p.a.module.contexts[tag].Idle = p.a.cfg.Teardown
@@ -158,10 +149,7 @@ func TestIdleContextsAreTornDown(t *testing.T) {
 // RFC 5533 section 9: a context is kept while an upper layer may use it.
 func TestConnectionsHoldContexts(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		p := newPair(t)
-		p.run(t)
-		defer p.stop()
-		p.establish(t)
+		p := establishedPair(t)
 		k := p.a.module.only(t)
 		p.a.connect(rtnl.AddressPair{Local: k.ULIDLocal, Peer: k.ULIDPeer})
 		p.a.module.mu.Lock()

@@ -29,10 +29,7 @@ func (h *host) write(yaml string) {
 // Contexts are not touched: neither the kernel's nor what was agreed on with the peer.
 func TestReloadAppliesDifferences(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		p := newPair(t)
-		p.run(t)
-		defer p.stop()
-		p.establish(t)
+		p := establishedPair(t)
 		before, kernel := p.a.contexts(t), p.a.module.only(t)
 		calls := len(p.a.module.called())
 		p.a.write(fmt.Sprintf(`
@@ -203,10 +200,7 @@ func TestReloadMakesGoodWhatWasRefused(t *testing.T) {
 
 func TestSwitchAndPrefer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		p := newPair(t)
-		p.run(t)
-		defer p.stop()
-		p.establish(t)
+		p := establishedPair(t)
 		tag := p.a.module.only(t).TagLocal
 		b := p.a.loop.Backend()
 		to := ctl.Pair{Local: p.a2, Peer: p.b2}

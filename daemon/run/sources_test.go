@@ -55,10 +55,7 @@ func TestSourcesOfContextsAreKept(t *testing.T) {
 // A ULID that is still there, and from which no route leads to the peer's, gets a route until there is one again.
 func TestSourcesThatAreCutOffAreKept(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		p := newPair(t)
-		p.run(t)
-		defer p.stop()
-		p.establish(t)
+		p := establishedPair(t)
 		time.Sleep(time.Second)
 		p.a.keptSources()
 		p.a.setRoutes(p.a1)
