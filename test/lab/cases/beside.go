@@ -26,7 +26,7 @@ func beside(name, program string, steps func(*besideHost) (besideManager, error)
 		FastTime: true,
 		Daemons:  true,
 		Managers: true,
-		Without:  noDebug("cgad alone: the module is not loaded"),
+		Without:  debugKernels("cgad alone: the module is not loaded"),
 		Limit:    10 * time.Minute,
 		Run:      func(e *Env) error { return runBeside(e, steps) },
 	}

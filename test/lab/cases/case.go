@@ -94,13 +94,9 @@ func All() []Case {
 	}
 }
 
-// slowKernels are those with checks that make every packet and every timer late.
-func slowKernels(why string) map[string]string {
-	return map[string]string{kernel.DebugUML: why, kernel.DebugSMP: why}
-}
-
-// noDebug are the debug kernels, none of which has the case.
-func noDebug(why string) map[string]string {
+// debugKernels are those with checks that make every packet and every timer late, each with the reason why a case expects less of
+// them, or nothing.
+func debugKernels(why string) map[string]string {
 	return map[string]string{kernel.DebugUML: why, kernel.DebugSMP: why}
 }
 

@@ -22,7 +22,7 @@ var cgadService = Case{
 	Name:     "cgad-service",
 	About:    "the shipped units under systemd without a configuration: readiness, few capabilities, keys, journal, reload, crash, hang, stop",
 	FastTime: true,
-	Without:  noDebug("cgad alone: the module is not loaded"),
+	Without:  debugKernels("cgad alone: the module is not loaded"),
 	Daemons:  true,
 	Managers: true,
 	Limit:    10 * time.Minute,

@@ -14,7 +14,7 @@ import (
 )
 
 var demo = Case{
-	Slow:     slowKernels("its figures are of the instruction clock"),
+	Slow:     debugKernels("its figures are of the instruction clock"),
 	Name:     "demo",
 	About:    "a provider fails under a transfer, first without shim6, then with it",
 	FastTime: true,

@@ -15,7 +15,7 @@ import (
 )
 
 var failover = Case{
-	Slow:     slowKernels("its figures are of the instruction clock"),
+	Slow:     debugKernels("its figures are of the instruction clock"),
 	Name:     "failover",
 	About:    "ten failovers in a row with each of three Send Timeouts, whichever provider is in use",
 	FastTime: true,

@@ -20,7 +20,7 @@ import (
 )
 
 var cgadFromNothing = Case{
-	Slow:     slowKernels("recovery has its time"),
+	Slow:     debugKernels("recovery has its time"),
 	Name:     "cgad-from-nothing",
 	About:    "a host without keys, addresses or routes hears two radvd routers and outlives the silent death of one",
 	FastTime: true,

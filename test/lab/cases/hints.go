@@ -17,7 +17,7 @@ import (
 )
 
 var hints = Case{
-	Slow:     slowKernels("recovery has its time"),
+	Slow:     debugKernels("recovery has its time"),
 	Name:     "hints",
 	About:    "a link without carrier is left before the Send Timeout, a flapping one seldom returned to, a stable one when so configured",
 	FastTime: true,

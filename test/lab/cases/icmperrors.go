@@ -21,7 +21,7 @@ import (
 )
 
 var icmpErrors = Case{
-	Slow:     slowKernels("TCP has its time to learn an MTU"),
+	Slow:     debugKernels("TCP has its time to learn an MTU"),
 	Name:     "icmp-errors",
 	About:    "errors about rewritten packets reach sockets under ULIDs, TCP learns a smaller MTU at once, forged ones change nothing",
 	FastTime: true,

@@ -17,7 +17,7 @@ import (
 )
 
 var idleConnection = Case{
-	Slow:     slowKernels("minutes of sleep have their time"),
+	Slow:     debugKernels("minutes of sleep have their time"),
 	Name:     "idle-connection",
 	About:    "a connection that failed over sleeps through many teardown times and goes on where it was; when it is closed the context goes",
 	FastTime: true,

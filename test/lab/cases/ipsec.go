@@ -23,7 +23,7 @@ import (
 )
 
 var ipsec = Case{
-	Slow:     slowKernels("its streams have their time"),
+	Slow:     debugKernels("its streams have their time"),
 	Name:     "ipsec",
 	About:    "what IPsec policy protects between ULIDs never leaves in clear, whatever becomes of the context and its path",
 	FastTime: true,

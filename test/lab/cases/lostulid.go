@@ -11,7 +11,7 @@ import (
 )
 
 var lostULID = Case{
-	Slow:     slowKernels("recovery has its time"),
+	Slow:     debugKernels("recovery has its time"),
 	Name:     "lost-ulid",
 	About:    "a ULID loses its address, its routes, its link or its device under a flow, which goes on between other locators",
 	FastTime: true,

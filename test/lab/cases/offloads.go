@@ -22,7 +22,7 @@ import (
 )
 
 var offloads = Case{
-	Slow:     slowKernels("it knows a lost segment by its delay"),
+	Slow:     debugKernels("it knows a lost segment by its delay"),
 	Name:     "offloads",
 	About:    "large packets stay whole where the device is trusted, and checksums are right whoever computes them",
 	FastTime: true,

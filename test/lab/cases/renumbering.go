@@ -20,7 +20,7 @@ var renumbering = Case{
 	About:    "a provider gives its customers another prefix under running flows; interfaces are renamed, removed and come back",
 	FastTime: true,
 	Daemons:  true,
-	Without:  noDebug("two hours pass in it: too many for a clock of this machine, and for two processors with checks"),
+	Without:  debugKernels("two hours pass in it: too many for a clock of this machine, and for two processors with checks"),
 	Limit:    20 * time.Minute,
 	Run:      runRenumbering,
 }
