@@ -85,7 +85,6 @@ for series; do
 		continue
 		;;
 	debian-*)
-		[ -e "$cache/debian/${series#debian-}/done" ] || say "putting together Debian 12 with Linux ${series#debian-}"
 		test/lab/fetch-debian.sh "${series#debian-}" "$cache/debian/${series#debian-}"
 		continue
 		;;

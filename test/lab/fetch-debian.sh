@@ -3,10 +3,12 @@
 # fetch-debian.sh SERIES OUT: make the disk of a machine that runs Debian 12 and nothing else, with Debian's kernel of the series,
 # 6.1 or 6.12, and what DKMS needs to build modules for it and for another kernel 6.1, of which only the headers are there: those of
 # 6.12 bring their kernel with them. OUT/disk is the disk, OUT/vmlinuz and OUT/initrd are what it boots, OUT/release and OUT/other the kernels' releases;
-# OUT/done exists when everything is in place.
+# OUT/done has the sum of this script when everything is in place as it says.
 set -eu
 series=$1 out=$2
-[ ! -e "$out/done" ] || exit 0
+sum=$(cksum <"$0")
+[ "$(cat "$out/done" 2>/dev/null)" != "$sum" ] || exit 0
+echo "fetch-debian: putting together Debian 12 with Linux $series" >&2
 die() { echo "fetch-debian: $*" >&2; exit 1; }
 mirror=${DEBIAN_MIRROR:-http://deb.debian.org/debian}
 security=${DEBIAN_SECURITY_MIRROR:-http://deb.debian.org/debian-security}
@@ -24,11 +26,14 @@ rm -rf "$work"
 mkdir -p "$work"
 trap 'rm -rf "$work"' EXIT
 
-# The newest headers that can be had and are not of the kernel that is there.
+# The newest headers that can be had and are not of the kernel that is there. Its package would have had depmod write what there is
+# to know of its modules: DKMS does that again for whatever it adds or removes, so those files belong to the kernel.
 other='
 for headers in $(apt-cache pkgnames linux-headers-6.1.0- | grep -E "^linux-headers-6\.1\.0-[0-9]+-amd64$" | sort -rV); do
 	[ ! -e "/lib/modules/${headers#linux-headers-}" ] || continue
-	! apt-get -qq --yes --no-install-recommends install "$headers" >/dev/null || exit 0
+	! apt-get -qq --yes --no-install-recommends install "$headers" >/dev/null || continue
+	depmod "${headers#linux-headers-}"
+	exit 0
 done
 exit 1'
 # All that the lab adds to the system: what starts its agent, from the archive that is the second disk. /run is small, and not for
@@ -60,7 +65,7 @@ rm -rf "$work/boot"
 echo "$release" >"$work/release"
 debugfs -R 'ls -p /lib/modules' "$work/disk" 2>/dev/null | cut -d/ -f6 | grep -v -e '^\.' -e "^$release\$" -e '^$' >"$work/other" ||
 	die "the headers of the other kernel are missing"
-: >"$work/done"
+echo "$sum" >"$work/done"
 rm -rf "$out"
 mkdir -p "$(dirname "$out")"
 mv "$work" "$out"
