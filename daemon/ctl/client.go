@@ -239,6 +239,11 @@ func (c *Client) send(ctx context.Context, method, path string, content io.Reade
 		return nil, fmt.Errorf("%w: nobody listens on %s", ErrNotRunning, c.path)
 	case errors.Is(err, fs.ErrPermission):
 		return nil, &Error{http.StatusForbidden, "permission denied on " + c.path, "run as root or as a member of the socket's group"}
+	case errors.Is(err, io.EOF), errors.Is(err, unix.ECONNRESET), errors.Is(err, unix.EPIPE):
+		return nil, &Error{
+			http.StatusServiceUnavailable, "shim6d closed the connection without an answer",
+			"it stops, or you have too many connections: end one, such as shim6ctl monitor or top",
+		}
 	case err != nil:
 		return nil, err
 	case resp.StatusCode != http.StatusOK:

@@ -14,6 +14,7 @@ const (
 type Events struct {
 	mu     sync.Mutex
 	subs   map[*subscriber]struct{}
+	places places
 	closed bool
 	past   []Event // a ring of logSize
 	oldest int
@@ -21,6 +22,7 @@ type Events struct {
 
 // A subscriber's queue is closed when it fell behind, which sets slow, or when there will be no more events.
 type subscriber struct {
+	uid   uint32 // whose it is
 	queue chan Event
 	slow  bool
 }
@@ -60,17 +62,17 @@ func (e *Events) Close() {
 	}
 }
 
-// subscribe returns nil when there are too many subscribers or no more events.
-func (e *Events) subscribe() *subscriber {
+// subscribe returns nil when there are too many subscribers, of the user or of all, or no more events.
+func (e *Events) subscribe(uid uint32) *subscriber {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if e.closed || len(e.subs) >= maxSubscribers {
+	if e.closed || !e.places.take(uid, maxSubscribers) {
 		return nil
 	}
 	if e.subs == nil {
 		e.subs = make(map[*subscriber]struct{})
 	}
-	s := &subscriber{queue: make(chan Event, subscriberQueue)}
+	s := &subscriber{uid: uid, queue: make(chan Event, subscriberQueue)}
 	e.subs[s] = struct{}{}
 	return s
 }
@@ -86,5 +88,6 @@ func (e *Events) unsubscribe(s *subscriber) {
 // drop is called with mu held.
 func (e *Events) drop(s *subscriber) {
 	delete(e.subs, s)
+	e.places.free(s.uid)
 	close(s.queue)
 }

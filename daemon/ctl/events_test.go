@@ -91,7 +91,7 @@ func TestSubscribersAreBounded(t *testing.T) {
 	path, _ := serve(t, new(memory))
 	c := NewClient(path)
 	defer c.Close()
-	for range maxSubscribers {
+	for range ours(maxSubscribers) {
 		s, err := c.Events(t.Context())
 		if err != nil {
 			t.Fatal(err)

@@ -24,9 +24,9 @@ const (
 // A Listener accepts connections of the control socket and notes who is at the other end.
 type Listener struct {
 	*net.UnixListener
-	path  string
-	gid   int
-	slots chan struct{}
+	path   string
+	gid    int
+	places places
 }
 
 // Listen makes the control socket at the path for root and the group gid. A socket that nobody listens on is replaced; one
@@ -53,7 +53,7 @@ func Listen(path string, gid int) (*Listener, error) {
 	if err != nil {
 		return nil, errors.Join(err, l.Close(), os.Remove(tmp))
 	}
-	return &Listener{UnixListener: l, path: path, gid: gid, slots: make(chan struct{}, maxConnections)}, nil
+	return &Listener{UnixListener: l, path: path, gid: gid}, nil
 }
 
 // Close stops listening and removes the socket.
@@ -86,26 +86,19 @@ func removeStale(path string) error {
 	return os.Remove(path)
 }
 
-// Accept waits for a connection. While there are too many, new ones are closed at once.
+// Accept waits for a connection. While there are too many, of the user or of all, new ones are closed at once.
 func (l *Listener) Accept() (net.Conn, error) {
 	for {
 		c, err := l.AcceptUnix()
 		if err != nil {
 			return nil, err
 		}
-		select {
-		case l.slots <- struct{}{}:
-		default:
+		uid, allowed, err := l.check(c)
+		if err != nil || !l.places.take(uid, maxConnections) {
 			c.Close()
 			continue
 		}
-		pc := &peerConn{Conn: c, release: sync.OnceFunc(func() { <-l.slots })}
-		pc.uid, pc.allowed, err = l.check(c)
-		if err != nil {
-			pc.Close()
-			continue
-		}
-		return pc, nil
+		return &peerConn{Conn: c, uid: uid, allowed: allowed, release: sync.OnceFunc(func() { l.places.free(uid) })}, nil
 	}
 }
 

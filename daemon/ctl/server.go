@@ -147,11 +147,16 @@ func (s *Server) Shutdown(ctx context.Context) error {
 
 type connKey struct{}
 
+// peer is who sent a request, or nil where no Listener has found out.
+func peer(r *http.Request) *peerConn {
+	c, _ := r.Context().Value(connKey{}).(*peerConn)
+	return c
+}
+
 // guard lets only those pass whom the Listener found to be root or in the socket's group.
 func guard(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		c, ok := r.Context().Value(connKey{}).(*peerConn)
-		if !ok || !c.allowed {
+		if c := peer(r); c == nil || !c.allowed {
 			fail(w, &Error{http.StatusForbidden, "permission denied", "only root and the group of the control socket may use it"})
 			return
 		}

@@ -10,9 +10,9 @@ import (
 
 // stream writes events, one per line, until the client goes, the server stops or the client is too slow.
 func (s *Server) stream(w http.ResponseWriter, r *http.Request) {
-	sub := s.events.subscribe()
+	sub := s.events.subscribe(peer(r).uid)
 	if sub == nil {
-		fail(w, &Error{http.StatusServiceUnavailable, "too many readers of the event stream", ""})
+		fail(w, &Error{http.StatusServiceUnavailable, "too many readers of the event stream", "end one, such as shim6ctl monitor"})
 		return
 	}
 	defer s.events.unsubscribe(sub)

@@ -84,6 +84,23 @@ func (x *installed) exhausted() error {
 		}
 	}
 	x.e.Check("and shim6d answers when it is over", err == nil, "%s %s", status, errText(err))
+	return x.held()
+}
+
+// held has somebody who may use the socket keep as many connections as there are places for, each with an answer, so that shim6d
+// waits a minute for the next request: root is answered all the same.
+func (x *installed) held() error {
+	const tries, places = 100, 16
+	out, err := x.Shell("shim6", fmt.Sprintf(`perl -MIO::Socket::UNIX -e '$SIG{PIPE} = "IGNORE"; my @c; for (1..%d) {
+		my $c = IO::Socket::UNIX->new(Peer => "/run/shim6/shim6.sock") or die $!; print $c "GET /v1/status HTTP/1.1\r\nHost: x\r\n\r\n";
+		push @c, $c if sysread $c, my $b, 1 } print scalar(@c); close STDOUT; close STDERR; exit if fork; sleep 40'`, tries))
+	if err != nil {
+		return fmt.Errorf("connections that are kept: %w: %s", err, out)
+	}
+	_, err = x.Run("shim6ctl", "status")
+	n, parseErr := strconv.Atoi(out)
+	x.e.Check("a user has a quarter of the places for connections at most", parseErr == nil && 0 < n && n <= places, "%q of %d connections", out, tries)
+	x.e.Check("and root is answered while they are kept", err == nil, "%s", errText(err))
 	return nil
 }
 
