@@ -18,8 +18,11 @@ import (
 const dirMode = 0o700
 
 // Init makes a key and its parameters if the directory has no key, and parameters if its default key has none. It gives the
-// files that it made.
+// files that it made. Parameters that not everybody may read are made readable.
 func Init(ctx context.Context, dir string) (made []string, err error) {
+	if err := publish(dir); err != nil {
+		return nil, err
+	}
 	d, err := Open(dir)
 	if err != nil {
 		return nil, err
