@@ -17,6 +17,7 @@ import (
 	"shim6/cgad/autoconf"
 	"shim6/cgad/config"
 	"shim6/internal/cga"
+	"shim6/internal/signer"
 )
 
 const (
@@ -50,7 +51,8 @@ func Open(path string) (*Directory, error) { return OpenWith(cga.LoadDir, path) 
 func OpenWith(load func(path string) (*cga.Store, error), path string) (*Directory, error) {
 	store, err := load(path)
 	d := &Directory{path: path, store: store, keys: store.KeyIDs()}
-	if errors.Is(err, fs.ErrNotExist) {
+	// A signer that is not there is none of the directory's.
+	if errors.Is(err, fs.ErrNotExist) && !errors.Is(err, signer.ErrSigner) {
 		err = nil
 	}
 	return d, err

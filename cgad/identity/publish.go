@@ -17,18 +17,18 @@ const publicMode = 0o444
 // cgatool elsewhere, their owner may be the only reader, and cgad is somebody else. Who may write to the directory cannot have
 // another file made readable by a link.
 func publish(dir string) error {
-	root, err := os.OpenRoot(dir)
+	files, err := os.ReadDir(dir)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
 	if err != nil {
 		return fmt.Errorf("key directory: %w", err)
 	}
-	defer root.Close()
-	files, err := fs.ReadDir(root.FS(), ".")
+	root, err := os.OpenRoot(dir)
 	if err != nil {
 		return fmt.Errorf("key directory: %w", err)
 	}
+	defer root.Close()
 	var errs []error
 	for _, f := range files {
 		if strings.HasSuffix(f.Name(), paramsSuffix) && f.Type().IsRegular() {
