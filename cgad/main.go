@@ -11,7 +11,6 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"net"
 	"os"
 	"os/signal"
 	"strings"
@@ -20,7 +19,12 @@ import (
 	"github.com/spf13/cobra"
 
 	"shim6/cgad/config"
+	"shim6/cgad/identity"
+	"shim6/cgad/run"
+	"shim6/internal/advice"
 	"shim6/internal/buildinfo"
+	"shim6/internal/signer"
+	"shim6/internal/usage"
 )
 
 const (
@@ -38,6 +42,7 @@ type program struct {
 	linShim6       string
 	signer         string
 	started        bool // the command line was understood
+	ran            *cobra.Command
 }
 
 func main() {
@@ -51,7 +56,8 @@ func main() {
 func (p *program) run(ctx context.Context, args []string) int {
 	root := p.command()
 	root.SetArgs(args)
-	err := root.ExecuteContext(ctx)
+	var err error
+	p.ran, err = root.ExecuteContextC(ctx)
 	if err == nil {
 		return exitOK
 	}
@@ -74,20 +80,30 @@ func (e configError) Unwrap() error { return e.error }
 
 func (p *program) hint(err error) string {
 	var wrong configError
-	var refused *net.OpError
+	advised := advice.For(err)
 	switch {
 	case !p.started:
-		return "cgad --help tells the commands, cgad COMMAND --help their options"
-	case errors.As(err, &wrong):
+		return usage.Hint(p.ran)
+	case errors.Is(err, signer.ErrSigner):
+		return signer.Hint
+	case errors.As(err, &wrong) && errors.Is(err, fs.ErrNotExist):
+		return "name a file that exists; without --config it is " + config.DefaultPath + ", which may be missing"
+	case errors.As(err, &wrong) && advised == "", errors.Is(err, run.ErrReload):
 		return "cgad.yaml(5) has every key; check a change with: cgad --check"
-	case errors.Is(err, fs.ErrPermission) && errors.As(err, &refused) && refused.Op == "dial":
+	case errors.Is(err, run.ErrDenied):
 		return "only root may ask cgad"
-	case errors.Is(err, syscall.EPERM), errors.Is(err, fs.ErrPermission):
+	case errors.Is(err, run.ErrNotRunning):
+		return "start it: systemctl start cgad; or name its socket: --socket PATH"
+	case errors.Is(err, run.ErrRuns):
+		return "one is enough for a network namespace: systemctl status cgad; or give this one a socket of its own in cgad.yaml(5)"
+	case errors.Is(err, syscall.EPERM):
 		return "cgad needs root, or CAP_NET_ADMIN and CAP_NET_RAW with access to the key directory"
-	case errors.Is(err, syscall.ECONNREFUSED), errors.Is(err, errNotRunning):
-		return "is it running? systemctl status cgad"
+	case errors.Is(err, identity.ErrBundle):
+		return "a bundle is what cgatool generate --bundle FILE writes; --linshim6 FILE takes the files of LinShim6"
+	case p.linShim6 != "" && advised == "":
+		return "the file is a params.conf or a cgad.conf of LinShim6; cgad(8) tells what is taken"
 	}
-	return ""
+	return advised
 }
 
 // command is the command line.
@@ -103,9 +119,10 @@ func (p *program) command() *cobra.Command {
 		Version:       buildinfo.Version(),
 		SilenceErrors: true,
 		SilenceUsage:  true,
-		Args:          cobra.NoArgs,
+		Args:          usage.Unknown,
 		RunE:          p.start(p.daemon),
 	}
+	root.SuggestionsMinimumDistance = 2
 	root.SetOut(p.stdout)
 	root.SetErr(p.stderr)
 	root.SetVersionTemplate("cgad {{.Version}}\n")
@@ -115,15 +132,16 @@ func (p *program) command() *cobra.Command {
 	root.Flags().StringVar(&p.signer, "signer", "", signerUsage)
 	root.Flags().BoolVar(&p.check, "check", false, "check the configuration and the keys that it names, then exit")
 
-	run := &cobra.Command{Use: "run", Short: "run the daemon; what cgad does without a command", Args: cobra.NoArgs, RunE: p.start(p.daemon)}
-	run.Flags().StringVar(&p.signer, "signer", "", signerUsage)
-	run.Flags().BoolVar(&p.check, "check", false, "check the configuration and the keys that it names, then exit")
+	daemon := &cobra.Command{Use: "run", Short: "run the daemon; what cgad does without a command", Args: cobra.NoArgs, RunE: p.start(p.daemon)}
+	daemon.Flags().StringVar(&p.signer, "signer", "", signerUsage)
+	daemon.Flags().BoolVar(&p.check, "check", false, "check the configuration and the keys that it names, then exit")
 
 	initialize := &cobra.Command{
 		Use:   "init",
 		Short: "make a key and its parameters if there are none",
 		Long: `Make an RSA key of 2048 bits and CGA parameters with Sec 1 in the key
-directory if it has no key. Existing files are never changed.`,
+directory if it has no key. What existing files hold is never changed;
+parameters, which are no secret, are made readable for everybody.`,
 		Args: cobra.NoArgs,
 		RunE: p.start(p.initialize),
 	}
@@ -153,7 +171,7 @@ directory if it has no key. Existing files are never changed.`,
 	bundle.Flags().StringVar(&p.linShim6, "linshim6", "", "params.conf or cgad.conf `file` of LinShim6 in place of a bundle")
 	bundle.Flags().StringVar(&p.keys, "keys", "", "key `directory` in place of that of the configuration")
 
-	root.AddCommand(run, initialize, bundle, status, reload)
+	root.AddCommand(daemon, initialize, bundle, status, reload)
 	return root
 }
 

@@ -5,10 +5,8 @@ package main
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"maps"
 	"slices"
 	"text/tabwriter"
@@ -17,8 +15,6 @@ import (
 	"shim6/cgad/autoconf"
 	"shim6/cgad/run"
 )
-
-var errNotRunning = errors.New("nobody listens there")
 
 // ask calls f with the socket of the daemon.
 func (p *program) ask(f func(path string) error) error {
@@ -30,11 +26,7 @@ func (p *program) ask(f func(path string) error) error {
 		}
 		path = c.Socket
 	}
-	err := f(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("%w: %w", err, errNotRunning)
-	}
-	return err
+	return f(path)
 }
 
 func (p *program) reload(ctx context.Context) error {

@@ -25,7 +25,7 @@ func lockCheckpoint(path string) (*fileLock, error) {
 	for {
 		f, err := os.OpenFile(name, os.O_CREATE|os.O_RDWR|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0o600)
 		if err != nil {
-			return nil, err
+			return nil, placeError(fmt.Errorf("checkpoint: %w", err))
 		}
 		l := &fileLock{f}
 		switch held, err := l.take(); {

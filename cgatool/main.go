@@ -17,7 +17,10 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"shim6/internal/advice"
 	"shim6/internal/buildinfo"
+	"shim6/internal/cga"
+	"shim6/internal/usage"
 )
 
 const (
@@ -31,6 +34,7 @@ type tool struct {
 	stdout, stderr io.Writer
 	json           bool
 	started        bool // the command line was understood and a command runs
+	ran            *cobra.Command
 }
 
 func main() {
@@ -48,7 +52,7 @@ func (t *tool) run(ctx context.Context, args []string) int {
 	} else {
 		root := t.command()
 		root.SetArgs(args)
-		err = root.ExecuteContext(ctx)
+		t.ran, err = root.ExecuteContextC(ctx)
 	}
 	return t.finish(err)
 }
@@ -66,7 +70,7 @@ func (t *tool) command() *cobra.Command {
 		Version:       buildinfo.Version(),
 		SilenceErrors: true,
 		SilenceUsage:  true,
-		Args:          cobra.NoArgs,
+		Args:          usage.Unknown,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			cmd.SetOut(t.stderr)
 			if err := cmd.Help(); err != nil {
@@ -75,6 +79,7 @@ func (t *tool) command() *cobra.Command {
 			return usagef("no command given")
 		},
 	}
+	root.SuggestionsMinimumDistance = 2
 	root.SetOut(t.stdout)
 	root.SetErr(t.stderr)
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return flagError(err) })
@@ -121,25 +126,38 @@ func (t *tool) finish(err error) int {
 	if err == nil {
 		return exitOK
 	}
-	var usage usageError
-	isUsage := errors.As(err, &usage) || !t.started
+	var wrong usageError
+	isUsage := errors.As(err, &wrong) || !t.started
 	switch {
 	case errors.Is(err, errReported):
 	case errors.Is(err, context.Canceled):
 		t.printError(errors.New("interrupted, nothing was written"))
 	default:
 		t.printError(err)
-		var h hintedError
-		if errors.As(err, &h) {
-			fmt.Fprintf(t.stderr, "hint: %s\n", h.hint)
-		} else if isUsage {
-			fmt.Fprintln(t.stderr, "hint: cgatool --help tells the commands, cgatool COMMAND --help their flags")
+		if hint := t.hint(err, isUsage); hint != "" {
+			fmt.Fprintf(t.stderr, "hint: %s\n", hint)
 		}
 	}
 	if isUsage {
 		return exitUsage
 	}
 	return exitFail
+}
+
+func (t *tool) hint(err error, isUsage bool) string {
+	var h hintedError
+	var params *cga.ParseError
+	switch {
+	case errors.As(err, &h):
+		return h.hint
+	case isUsage && t.ran == nil:
+		return "cgatool --help tells the commands that are easier; cgatool(1) has the options of LinShim6"
+	case isUsage:
+		return usage.Hint(t.ran)
+	case errors.As(err, &params), errors.Is(err, cga.ErrMultiPrefix):
+		return "a parameter file is what cgatool generate writes to NAME.pds"
+	}
+	return advice.For(err)
 }
 
 func (t *tool) printError(err error) {

@@ -83,18 +83,29 @@ func exists(path string) bool {
 	return err == nil
 }
 
+// placeError adds what to do where a file cannot be made.
+func placeError(err error) error {
+	switch {
+	case errors.Is(err, os.ErrNotExist):
+		return withHint(err, "make the directory first, with mode 700")
+	case errors.Is(err, os.ErrPermission):
+		return withHint(err, "name a directory that you may write to")
+	}
+	return err
+}
+
 // checkNew tells why a file cannot be made.
 func checkNew(path string) error {
 	dir := filepath.Dir(path)
 	st, err := os.Stat(dir)
 	if err != nil {
-		return withHint(err, "make the directory first, with mode 700")
+		return placeError(err)
 	}
 	if !st.IsDir() {
-		return fmt.Errorf("%s is not a directory", dir)
+		return withHint(fmt.Errorf("%s is not a directory", dir), "name a file in a directory")
 	}
 	if err := unix.Access(dir, unix.W_OK|unix.X_OK); err != nil {
-		return fmt.Errorf("write to %s: %w", dir, err)
+		return placeError(fmt.Errorf("write to %s: %w", dir, err))
 	}
 	_, err = os.Lstat(path)
 	if err == nil {

@@ -12,6 +12,7 @@ import (
 	"slices"
 	"time"
 
+	"shim6/internal/advice"
 	"shim6/internal/cga"
 )
 
@@ -85,6 +86,9 @@ func (s *search) loadKey() (key *rsa.PrivateKey, spki []byte, err error) {
 	}
 	if key != nil && err == nil {
 		spki, err = cga.MarshalPublicKey(&key.PublicKey)
+	}
+	if err != nil && advice.For(err) == "" {
+		err = withHint(err, "cgatool keygen makes a key; --cert takes a certificate or a public key, in PEM")
 	}
 	return key, spki, err
 }

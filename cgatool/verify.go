@@ -122,9 +122,11 @@ func (t *tool) verify(addresses []netip.Addr, path string, o verifyFlags) error 
 			fmt.Fprintf(t.stdout, "%v: ok\n", a)
 		default:
 			t.printError(fmt.Errorf("%v does not verify: %w", a, err))
+			hint := "the addresses that it proves: cgatool show --params " + path
 			if errElsewhere == nil {
-				fmt.Fprintln(t.stderr, "hint: with its own prefix and collision count it does, see --any-prefix")
+				hint = "with its own prefix and collision count it does, see --any-prefix"
 			}
+			fmt.Fprintln(t.stderr, "hint:", hint)
 		}
 	}
 	if o.set && result.OK {
@@ -132,6 +134,7 @@ func (t *tool) verify(addresses []netip.Addr, path string, o verifyFlags) error 
 			result.OK, result.Set = false, err.Error()
 			if !t.json {
 				t.printError(err)
+				fmt.Fprintln(t.stderr, "hint: the whole set:", "cgatool show --params", path)
 			}
 		}
 	}

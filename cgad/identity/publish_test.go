@@ -10,7 +10,7 @@ import (
 
 func TestParametersAreMadeReadable(t *testing.T) {
 	dir, elsewhere := t.TempDir(), t.TempDir()
-	make := func(dir, name string, mode os.FileMode) string {
+	file := func(dir, name string, mode os.FileMode) string {
 		t.Helper()
 		path := filepath.Join(dir, name)
 		if err := os.WriteFile(path, nil, 0o600); err != nil {
@@ -21,12 +21,12 @@ func TestParametersAreMadeReadable(t *testing.T) {
 		}
 		return path
 	}
-	secret, shared := make(elsewhere, "shadow", 0o600), make(elsewhere, "gshadow", 0o600)
+	secret, shared := file(elsewhere, "shadow", 0o600), file(elsewhere, "gshadow", 0o600)
 	want := map[string]os.FileMode{
-		make(dir, "old.pds", 0o600):   0o644,
-		make(dir, "group.pds", 0o640): 0o644,
-		make(dir, "new.pds", 0o644):   0o644,
-		make(dir, "key.pem", 0o600):   0o600,
+		file(dir, "old.pds", 0o600):   0o644,
+		file(dir, "group.pds", 0o640): 0o644,
+		file(dir, "new.pds", 0o644):   0o644,
+		file(dir, "key.pem", 0o600):   0o600,
 		// What is reached by a link is another file.
 		secret: 0o600, shared: 0o600,
 	}

@@ -120,7 +120,7 @@ func listen(path string) (net.Listener, error) {
 	default:
 		if c, err := net.DialTimeout("unix", path, time.Second); err == nil {
 			c.Close()
-			return nil, fmt.Errorf("another process listens on %s", path)
+			return nil, fmt.Errorf("%w on %s", ErrRuns, path)
 		} else if !errors.Is(err, unix.ECONNREFUSED) {
 			return nil, err
 		}
@@ -138,6 +138,13 @@ func listen(path string) (net.Listener, error) {
 	}
 	return l, nil
 }
+
+// What is wrong with the socket of a daemon that is asked, or with the one of a daemon that is to start.
+var (
+	ErrNotRunning = errors.New("cgad is not running")
+	ErrDenied     = errors.New("permission denied")
+	ErrRuns       = errors.New("another process listens")
+)
 
 // ErrReload says that the daemon keeps its configuration because the new one is wrong.
 var ErrReload = errors.New("the configuration stays as it was")
@@ -189,7 +196,12 @@ func request(ctx context.Context, path, method, url string) (*http.Response, err
 		return nil, err
 	}
 	resp, err := client.Do(req)
-	if err != nil {
+	switch {
+	case errors.Is(err, unix.ECONNREFUSED), errors.Is(err, fs.ErrNotExist):
+		return nil, fmt.Errorf("%w: nobody listens on %s", ErrNotRunning, path)
+	case errors.Is(err, fs.ErrPermission):
+		return nil, fmt.Errorf("%w on %s", ErrDenied, path)
+	case err != nil:
 		return nil, fmt.Errorf("ask cgad on %s: %w", path, errors.Unwrap(err))
 	}
 	return resp, nil

@@ -21,6 +21,9 @@ const (
 	maxConnections = 64
 )
 
+// ErrRuns says that a socket has somebody who listens.
+var ErrRuns = errors.New("another process listens")
+
 // A Listener accepts connections of the control socket and notes who is at the other end.
 type Listener struct {
 	*net.UnixListener
@@ -81,7 +84,7 @@ func removeStale(path string) error {
 	}
 	// Anything but a refusal means that somebody is there.
 	if !errors.Is(err, unix.ECONNREFUSED) {
-		return fmt.Errorf("another process listens on %s", path)
+		return fmt.Errorf("%w on %s", ErrRuns, path)
 	}
 	return os.Remove(path)
 }

@@ -35,7 +35,7 @@ func (e *Error) Unwrap() error { return e.Errno }
 func Hint(err error) string {
 	switch {
 	case errors.Is(err, ErrNotLoaded):
-		return "load the kernel module: modprobe shim6"
+		return "load the kernel module: modprobe shim6; if there is none for this kernel: dkms status"
 	case errors.Is(err, unix.EPERM):
 		return "the kernel module answers only to CAP_NET_ADMIN: run as root"
 	case errors.Is(err, unix.EOPNOTSUPP):

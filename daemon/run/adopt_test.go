@@ -152,8 +152,8 @@ func TestLocks(t *testing.T) {
 		take func() (*os.File, error)
 		want string
 	}{
-		{func() (*os.File, error) { return Lock(path) }, "another shim6d uses " + path},
-		{func() (*os.File, error) { return LockNamespace(dir) }, "another shim6d serves this network namespace"},
+		{func() (*os.File, error) { return Lock(path) }, "another shim6d runs: it uses " + path},
+		{func() (*os.File, error) { return LockNamespace(dir) }, "another shim6d runs: it serves this network namespace"},
 	} {
 		f, err := tc.take()
 		if err != nil {

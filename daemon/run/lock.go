@@ -11,11 +11,14 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// ErrRuns says that there is a daemon already where another one was to start.
+var ErrRuns = errors.New("another shim6d runs")
+
 // Lock makes sure that one daemon alone uses the file of saved contexts at the path, until the returned file is closed.
 func Lock(path string) (*os.File, error) {
 	f, err := lock(path + ".lock")
 	if errors.Is(err, unix.EWOULDBLOCK) {
-		err = fmt.Errorf("another shim6d uses %s", path)
+		err = fmt.Errorf("%w: it uses %s", ErrRuns, path)
 	}
 	return f, err
 }
@@ -29,7 +32,7 @@ func LockNamespace(dir string) (*os.File, error) {
 	}
 	f, err := lock(filepath.Join(dir, fmt.Sprintf("netns-%d.lock", st.Ino)))
 	if errors.Is(err, unix.EWOULDBLOCK) {
-		err = errors.New("another shim6d serves this network namespace")
+		err = fmt.Errorf("%w: it serves this network namespace", ErrRuns)
 	}
 	return f, err
 }

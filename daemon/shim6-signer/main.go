@@ -5,12 +5,14 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"flag"
 	"fmt"
 	"io"
 	"os"
 
+	"shim6/internal/advice"
 	"shim6/internal/buildinfo"
 	"shim6/internal/cga"
 	"shim6/internal/signer"
@@ -75,8 +77,12 @@ func (p *program) run(args []string) int {
 		*dir, prefix = p.credentials, "keys_"
 	}
 	keys, err := cga.LoadKeys(*dir)
-	if err := signer.Serve(p.in, p.out, signer.Named(keys, prefix), err); err != nil {
-		return p.fail(exitFail, err, "")
+	if serveErr := signer.Serve(p.in, p.out, signer.Named(keys, prefix), err); serveErr != nil {
+		return p.fail(exitFail, serveErr, "shim6-signer(8) tells what a client may send")
+	}
+	// The client was told, too; this is for who reads the journal.
+	if err != nil && len(keys) == 0 {
+		return p.fail(exitFail, err, cmp.Or(advice.For(err), "make a key: cgad init, or cgatool keygen --help"))
 	}
 	return exitOK
 }

@@ -61,8 +61,18 @@ func TestMistakes(t *testing.T) {
 			t.Errorf("%v: %d, %q, %q", tc.args, code, out, complaint)
 		}
 	}
-	if code, out, _ := run("{}\n", "", "--keys", "/nonesuch"); code != exitOK || !strings.Contains(out, `"error":"key directory: open /nonesuch`) {
-		t.Errorf("no such directory: %d, %q", code, out)
+	code, out, complaint := run("{}\n", "", "--keys", "/nonesuch")
+	const want = "shim6-signer: error: key directory: open /nonesuch: no such file or directory\nhint: check the name, and from which directory it counts\n"
+	if code != exitFail || !strings.Contains(out, `"error":"key directory: open /nonesuch`) || complaint != want {
+		t.Errorf("no such directory: %d, %q, %q", code, out, complaint)
+	}
+	code, out, complaint = run("{}\n", "", "--keys", t.TempDir())
+	if code != exitOK || complaint != "" {
+		t.Errorf("an empty directory: %d, %q, %q", code, out, complaint)
+	}
+	code, out, complaint = run(strings.Repeat("x", 1<<20), "", "--keys", t.TempDir())
+	if code != exitFail || out != "" || complaint != "shim6-signer: error: request: bufio.Scanner: token too long\nhint: shim6-signer(8) tells what a client may send\n" {
+		t.Errorf("a line without an end: %d, %q, %q", code, out, complaint)
 	}
 }
 

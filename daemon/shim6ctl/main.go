@@ -19,7 +19,9 @@ import (
 
 	"shim6/daemon/config"
 	"shim6/daemon/ctl"
+	"shim6/internal/advice"
 	"shim6/internal/buildinfo"
+	"shim6/internal/usage"
 )
 
 const (
@@ -35,6 +37,7 @@ type env struct {
 	socket         string
 	json           bool
 	started        bool // the command line was understood and a command runs
+	ran            *cobra.Command
 }
 
 func main() {
@@ -48,7 +51,8 @@ func main() {
 func (e *env) run(ctx context.Context, args []string) int {
 	root := e.command()
 	root.SetArgs(args)
-	err := root.ExecuteContext(ctx)
+	var err error
+	e.ran, err = root.ExecuteContextC(ctx)
 	switch {
 	case err == nil:
 		return exitOK
@@ -72,13 +76,13 @@ func (e *env) hint(err error) string {
 	var answer *ctl.Error
 	switch {
 	case !e.started:
-		return "shim6ctl --help tells the commands, shim6ctl COMMAND --help their flags"
+		return usage.Hint(e.ran)
 	case errors.Is(err, ctl.ErrNotRunning):
 		return "start it: systemctl start shim6d; or name its control socket: --socket PATH; shim6ctl doctor looks for what is wrong"
 	case errors.As(err, &answer):
 		return answer.Hint
 	}
-	return ""
+	return advice.For(err)
 }
 
 func (e *env) command() *cobra.Command {
@@ -95,7 +99,7 @@ Nouns show and change nothing; verbs act.`,
 		Version:       buildinfo.Version(),
 		SilenceErrors: true,
 		SilenceUsage:  true,
-		Args:          unknownCommand,
+		Args:          usage.Unknown,
 		RunE:          func(*cobra.Command, []string) error { return errors.New("no command given") },
 	}
 	root.SuggestionsMinimumDistance = 2
@@ -108,18 +112,6 @@ Nouns show and change nothing; verbs act.`,
 	root.AddCommand(e.top(), e.bundle())
 	root.CompletionOptions.HiddenDefaultCmd = true
 	return root
-}
-
-// unknownCommand is for a word that is no command: a similar one may be meant.
-func unknownCommand(cmd *cobra.Command, args []string) error {
-	if len(args) == 0 {
-		return nil
-	}
-	similar := ""
-	if names := cmd.SuggestionsFor(args[0]); len(names) > 0 {
-		similar = "; did you mean " + strings.Join(names, " or ") + "?"
-	}
-	return fmt.Errorf("unknown command %q for %q%s", args[0], cmd.CommandPath(), similar)
 }
 
 // client runs fn with a Client once the command line is known to be right.

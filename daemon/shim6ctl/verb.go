@@ -165,7 +165,7 @@ func fork(settings []string) (f ctl.Fork, err error) {
 		case "local", "peer":
 			a, err := netip.ParseAddr(value)
 			if err != nil {
-				return f, fmt.Errorf("%q is no address: %w", value, err)
+				return f, fmt.Errorf("%q is not an address", value)
 			}
 			*map[string]**netip.Addr{"local": &f.Local, "peer": &f.Peer}[name] = &a
 		case "send-timeout":

@@ -4,18 +4,25 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"flag"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"os/signal"
+	"os/user"
 	"syscall"
 
 	"shim6/daemon/config"
+	"shim6/daemon/ctl"
 	"shim6/daemon/nl"
+	"shim6/daemon/run"
+	"shim6/internal/advice"
 	"shim6/internal/buildinfo"
+	"shim6/internal/signer"
 )
 
 const (
@@ -59,7 +66,7 @@ func (e *env) run(ctx context.Context, args []string) int {
 	flags := flag.NewFlagSet("shim6d", flag.ContinueOnError)
 	flags.SetOutput(io.Discard)
 	file := flags.String("config", "", "")
-	signer := flags.String("signer", "", "")
+	signing := flags.String("signer", "", "")
 	check := flags.Bool("check", false, "")
 	version := flags.Bool("version", false, "")
 	err := flags.Parse(args)
@@ -80,16 +87,16 @@ func (e *env) run(ctx context.Context, args []string) int {
 
 	c, err := load(*file)
 	if err != nil {
-		return e.fail(exitFail, err, "shim6.yaml(5) has every key; check a change with: shim6d --check")
+		return e.fail(exitFail, err, configHint(err))
 	}
 	if *check {
-		return e.check(c, keysOf(*signer))
+		return e.check(c, keysOf(*signing))
 	}
 	if names := missingCapabilities(); names != "" {
 		return e.fail(exitFail, fmt.Errorf("shim6d lacks %s", names), "run it as root")
 	}
-	if err := serve(ctx, e, *file, c, keysOf(*signer)); err != nil {
-		return e.fail(exitFail, err, nl.Hint(err))
+	if err := serve(ctx, e, *file, c, keysOf(*signing)); err != nil {
+		return e.fail(exitFail, err, hint(err))
 	}
 	return exitOK
 }
@@ -107,10 +114,43 @@ func (e *env) check(c *config.Config, load loadKeys) int {
 		fmt.Fprintf(e.stderr, "shim6d: warning: %s\n", w)
 	}
 	if _, err := load(c.Keys); err != nil {
-		return e.fail(exitFail, err, "make a key and addresses: cgatool generate --help")
+		return e.fail(exitFail, err, keysHint(err))
 	}
 	fmt.Fprintln(e.stdout, "ok")
 	return exitOK
+}
+
+// configHint says what to do about a configuration that cannot be read or used.
+func configHint(err error) string {
+	if errors.Is(err, fs.ErrNotExist) {
+		return "name a file that exists; without --config it is " + config.DefaultPath + ", which may be missing"
+	}
+	return cmp.Or(advice.For(err), "shim6.yaml(5) has every key; check a change with: shim6d --check")
+}
+
+// keysHint says what to do about keys that cannot be used.
+func keysHint(err error) string {
+	switch {
+	case errors.Is(err, signer.ErrSigner):
+		return signer.Hint
+	case errors.Is(err, fs.ErrPermission):
+		return advice.For(err)
+	}
+	return "make a key and parameters: cgad init; or on another machine: cgatool generate --help"
+}
+
+// hint says what to do about what keeps the daemon from working.
+func hint(err error) string {
+	var group user.UnknownGroupError
+	switch h := nl.Hint(err); {
+	case h != "":
+		return h
+	case errors.Is(err, run.ErrRuns), errors.Is(err, ctl.ErrRuns):
+		return "one is enough for a network namespace: systemctl status shim6d"
+	case errors.As(err, &group):
+		return "make the group: groupadd --system NAME; or leave socket_group out of shim6.yaml(5)"
+	}
+	return cmp.Or(advice.For(err), "shim6ctl doctor looks for what is wrong on this host")
 }
 
 // fail prints an error, or each of those that were joined, with a hint.

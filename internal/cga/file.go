@@ -71,6 +71,9 @@ func readFile(path string) ([]byte, os.FileMode, error) {
 	if err != nil {
 		return nil, 0, err
 	}
+	if st.IsDir() {
+		return nil, 0, &os.PathError{Op: "read", Path: path, Err: syscall.EISDIR}
+	}
 	if !st.Mode().IsRegular() {
 		return nil, 0, fmt.Errorf("%s: not a regular file", path)
 	}
@@ -90,7 +93,7 @@ func writeFile(path string, b []byte, mode os.FileMode, place func(from, to stri
 	dir := filepath.Dir(path)
 	f, err := os.CreateTemp(dir, "."+filepath.Base(path)+".*")
 	if err != nil {
-		return err
+		return createError(path, err)
 	}
 	defer func() {
 		f.Close()
@@ -116,6 +119,15 @@ func writeFile(path string, b []byte, mode os.FileMode, place func(from, to stri
 	}
 	defer d.Close()
 	return d.Sync()
+}
+
+// createError names the file that was to be made, and not the one that should have become it.
+func createError(path string, err error) error {
+	var of *os.PathError
+	if errors.As(err, &of) {
+		err = of.Err
+	}
+	return &os.PathError{Op: "create", Path: path, Err: err}
 }
 
 func linkNew(from, to string) error {

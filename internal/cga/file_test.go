@@ -139,7 +139,7 @@ func TestLoadParamsErrors(t *testing.T) {
 		bad:                        "octet 119",
 		big:                        "more than",
 		fifo:                       "not a regular file",
-		dir:                        "not a regular file",
+		dir:                        "is a directory",
 		filepath.Join(dir, "none"): "no such file",
 	} {
 		_, err := LoadParams(path)

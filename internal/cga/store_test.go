@@ -83,7 +83,7 @@ func TestLoadDirBrokenFiles(t *testing.T) {
 		t.Fatal(err)
 	}
 	s, err := LoadDir(dir)
-	for _, want := range []string{"open.pem: mode 0640", "cut.pds: cga parameters", "twice.pds: bad Multi-Prefix", "rfc.pds: its public key is not that of rfc.pem", "dir.pem: not a regular file"} {
+	for _, want := range []string{"open.pem: mode 0640", "cut.pds: cga parameters", "twice.pds: bad Multi-Prefix", "rfc.pds: its public key is not that of rfc.pem", "dir.pem: is a directory"} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("error lacks %q: %v", want, err)
 		}

@@ -18,6 +18,12 @@ import (
 // patience is how long an answer may take; the signer may have to be started first.
 const patience = 10 * time.Second
 
+// ErrSigner is wrapped by every error of a signer.
+var ErrSigner = errors.New("signer")
+
+// Hint says what a person can do about ErrSigner.
+const Hint = "is it there, and may this user ask it? systemctl status shim6-signer.socket; without --signer the keys are read here"
+
 // A Client asks the signer that listens on a Unix socket. It may be used concurrently.
 type Client struct {
 	path string
@@ -65,7 +71,7 @@ func (c *Client) keys() (map[string]cga.Signer, error) {
 	return keys, err
 }
 
-func (c *Client) wrap(err error) error { return fmt.Errorf("signer %s: %w", c.path, err) }
+func (c *Client) wrap(err error) error { return fmt.Errorf("%w %s: %w", ErrSigner, c.path, err) }
 
 func (c *Client) hangUp() {
 	if c.conn != nil {
