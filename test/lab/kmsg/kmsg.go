@@ -60,8 +60,20 @@ func format(record string) string {
 	return fmt.Sprintf("[%12.6f] %s\n", (time.Duration(us) * time.Microsecond).Seconds(), text)
 }
 
-// Complaints returns the lines of a log that tell of a fault in the kernel.
+// Complaints returns the lines of a log that tell of a fault in the kernel, without those of Aside.
 func Complaints(log string) []string {
+	var found []string
+	for {
+		before, rest, ok := strings.Cut(log, asideBegins)
+		_, after, over := strings.Cut(rest, asideEnds)
+		if !ok || !over { // a kernel that dies in the middle must not be believed to be sound
+			return append(found, complaints(log)...)
+		}
+		found, log = append(found, complaints(before)...), after
+	}
+}
+
+func complaints(log string) []string {
 	var found []string
 	for line := range strings.Lines(log) {
 		if bad.MatchString(line) {

@@ -39,6 +39,24 @@ func TestComplaints(t *testing.T) {
 	}
 }
 
+func TestAsideIsLeftOut(t *testing.T) {
+	const log = `[    1.000000] WARNING: one
+[    2.000000] lab: aside begins
+[    2.100000] WARNING: two
+[    2.200000] lab: aside ends
+[    3.000000] WARNING: three
+[    4.000000] lab: aside begins
+[    4.100000] WARNING: four
+[    4.200000] lab: aside ends
+[    5.000000] lab: aside begins
+[    5.100000] Kernel panic - not syncing: five
+`
+	want := []string{"[    1.000000] WARNING: one", "[    3.000000] WARNING: three", "[    5.100000] Kernel panic - not syncing: five"}
+	if diff := cmp.Diff(want, Complaints(log)); diff != "" {
+		t.Errorf("complaints (-want +got):\n%s", diff)
+	}
+}
+
 func TestFormat(t *testing.T) {
 	const record = "6,339,5140900,-;NET: Registered PF_PACKET\n SUBSYSTEM=net\n"
 	if got, want := format(record), "[    5.140900] NET: Registered PF_PACKET\n"; got != want {
