@@ -98,31 +98,44 @@ func (e *Env) loadWithoutMemory(inject *failnth.Injector) error {
 		}
 	}
 	refused, failed := 0, 0
-	for n := all; n > 0; n-- {
-		trace.Reset()
-		made, err := inject.Count(n, load)
-		if len(trace.PCs()) == 0 {
-			break // the module did not get to run
-		}
-		users, usersErr := module.Users(mainModule)
-		if usersErr != nil {
-			return usersErr
-		}
-		if (err != nil) != (users == "") {
-			return fmt.Errorf("loading with allocation %d refused: %w, and /proc/modules says %q", n, err, users)
-		}
-		if made == n {
-			refused++
-		}
-		if err != nil {
-			failed++
-		} else if err := unloadSoon(mainModule); err != nil {
-			return err
+	places := map[string]bool{}
+	// kmemleak makes an allocation for each, and does without when it is refused: every other is its own. How many come before
+	// the module's differs by one or two pairs from one time to the next, so that each number is tried several times.
+	const tries = 4
+	for n, ran := all, true; ran && n > 0; n-- {
+		ran = false
+		for range tries {
+			trace.Reset()
+			made, err := inject.Count(n, load)
+			users, usersErr := module.Users(mainModule)
+			if usersErr != nil {
+				return usersErr
+			}
+			if (err != nil) != (users == "") {
+				return fmt.Errorf("loading with allocation %d refused: %w, and /proc/modules says %q", n, err, users)
+			}
+			if err == nil {
+				if err := unloadSoon(mainModule); err != nil {
+					return err
+				}
+			}
+			if len(trace.PCs()) == 0 {
+				continue // the module did not get to run
+			}
+			ran = true
+			if made == n {
+				refused++
+			}
+			if err != nil {
+				failed++
+				places[fmt.Sprint(trace.PCs())] = true
+			}
 		}
 	}
-	// What the kernel refuses while the module starts are messages to nobody and hash tables, which it tries again in a smaller
-	// size: none of that makes loading fail.
-	e.Check("loading survives every allocation that fails", refused > 0, "%d of %d allocations, of which %d made it fail", refused, all, failed)
+	// Loading cannot do without the module's data for a namespace and its number as a family. It can do without messages to
+	// nobody, and without hash tables of full size.
+	e.Check("loading survives every allocation that fails", len(places) > 1, "%d refused of %d, of which %d made it fail, in %d places",
+		refused, all, failed, len(places))
 	return nil
 }
 
