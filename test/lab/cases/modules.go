@@ -66,10 +66,13 @@ func (e *Env) unloadUnderTest() {
 	}
 }
 
+// unloadLimit is how long something may still use a module on the slowest kernel.
+const unloadLimit = time.Minute
+
 // unloadSoon removes a module; what it freed may still wait for a grace period.
 func unloadSoon(name string) error {
 	var err error
-	for start := time.Now(); time.Since(start) < 5*time.Second; time.Sleep(5 * time.Millisecond) {
+	for start := time.Now(); time.Since(start) < unloadLimit; time.Sleep(5 * time.Millisecond) {
 		if err = module.Unload(name); !errors.Is(err, unix.EAGAIN) && !errors.Is(err, unix.EBUSY) {
 			return err
 		}
