@@ -300,10 +300,9 @@ func (e *Engine) checkOffer(now time.Time, p PacketIn, ulid netip.Addr, o shim6.
 // endConfusion removes contexts that the peer must have lost, since it uses their tag for another one (RFC 5533 section
 // 7.15).
 func (e *Engine) endConfusion(now time.Time, c *context, tag wire.ContextTag, offer shim6.Offer) {
-	peer := c.PeerWith(offer)
 	for _, old := range e.table.withPeerTag(tag) {
 		inUse := old.State() == shim6.StateEstablished || old.State() == shim6.StateI2bisSent
-		if old != c && inUse && old.Peer.Overlaps(peer) {
+		if old != c && inUse && old.Peer.Overlaps(c.PeerWith(offer)) {
 			e.apply(now, old, old.Close(now, "context confusion"))
 		}
 	}

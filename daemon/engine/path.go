@@ -59,8 +59,9 @@ func (e *Engine) reapDo(now time.Time, c *context, acts []reap.Action) {
 // the peer that are not ours. Those that the peer may have been told to forget come last: when nothing else works, they are all
 // there is, and an answer shows that they do.
 func (e *Engine) setCandidates(now time.Time, c *context) {
-	var local, peer []reap.Candidate
-	for _, a := range e.working(c.Sources()) {
+	sources := e.working(c.Sources())
+	local, peer := make([]reap.Candidate, 0, len(sources)), make([]reap.Candidate, 0, len(c.Peer.Locators))
+	for _, a := range sources {
 		local = append(local, e.localCandidate(c, a))
 	}
 	for _, a := range e.working(c.Doubted()) {

@@ -43,7 +43,7 @@ func (a *Announcement) addTo(o *wire.Options) {
 	if a.PDS == nil {
 		return
 	}
-	o.Locators = &wire.LocatorList{Generation: a.Set.Generation}
+	o.Locators = &wire.LocatorList{Generation: a.Set.Generation, Locators: make([]wire.Locator, 0, len(a.Set.Locators))}
 	for _, l := range a.Set.Locators {
 		o.Locators.Locators = append(o.Locators.Locators, wire.Locator{Addr: l.Addr, Method: l.Method})
 	}

@@ -98,7 +98,8 @@ func (o Offer) Names(a netip.Addr) bool {
 // Digest gives equal values only for offers of equal list, parameters and signature.
 func (o Offer) Digest() Digest {
 	h := sha256.New()
-	num := func(n uint64) { h.Write(binary.BigEndian.AppendUint64(nil, n)) }
+	var room [8]byte
+	num := func(n uint64) { h.Write(binary.BigEndian.AppendUint64(room[:0], n)) }
 	if o.List != nil {
 		num(uint64(o.List.Generation) + 1)
 		num(uint64(len(o.List.Locators)))
@@ -120,7 +121,7 @@ func (o Offer) Digest() Digest {
 // set gives Ls(peer) for a verified offer with a list. A ULID always is a locator of its host (RFC 5533 section 2.2); one that
 // the list leaves out is the last to be tried.
 func (o Offer) set(ulid netip.Addr) LocatorSet {
-	s := LocatorSet{Generation: o.List.Generation}
+	s := LocatorSet{Generation: o.List.Generation, Locators: make([]Locator, 0, len(o.List.Locators)+1)}
 	for _, l := range o.List.Locators {
 		s.Locators = append(s.Locators, Locator{Addr: l.Addr, Method: l.Method, Verified: true})
 	}
