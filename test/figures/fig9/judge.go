@@ -12,8 +12,9 @@ import (
 	"shim6/test/figures/sample"
 )
 
-// plainTCP is when retransmissions of a TCP that nobody tells come, in seconds after the failure, at this round-trip time.
-var plainTCP = []float64{0.15, 0.35, 0.8, 1.75, 3.6, 7.2, 14.7, 29.3, 58.9, 118}
+// plainTCP is when retransmissions of a TCP that nobody tells come, in seconds after the failure, at this round-trip time: a tail loss
+// probe after 0.06, and from there on a timeout of 0.23 that doubles.
+var plainTCP = []float64{0.06, 0.3, 0.76, 1.75, 3.6, 7.2, 14.7, 29.3, 58.9, 118}
 
 const (
 	// stepTolerance is how far from plainTCP a step may be: where in its timer's course a failure meets TCP is chance.
