@@ -219,8 +219,8 @@ demo: labtools programs kmod-$(KERNEL)
 	@$(LAB) run --kernel $(KERNEL) demo
 
 # Only some cases need the network managers, or a machine with Debian.
-.PHONY: setup-managers $(SERIES:%=setup-debian-%)
-setup-managers $(SERIES:%=setup-debian-%): setup-%:
+.PHONY: setup-managers setup-qemu $(SERIES:%=setup-debian-%)
+setup-managers setup-qemu $(SERIES:%=setup-debian-%): setup-%:
 	@test/setup.sh $*
 
 lab: labtools programs kmod-$(KERNEL) $(if $(filter beside-% cgad-service,$(or $(CASE),cgad-service)),setup-managers) \
@@ -319,7 +319,7 @@ figures: $(BIN)/figures
 
 figures fig7 fig9 fig10: labtools programs kmod-6.12
 figures fig9: kmod-6.1
-figures fig7: $(BIN)/negotiators
+figures fig7: $(BIN)/negotiators setup-qemu
 figures fig10: $(BIN)/initiators
 
 $(FIGURES): $(BIN)/figures

@@ -1,8 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
-# setup.sh [SERIES|managers|debian-SERIES...]: install what the build and the lab need and this machine lacks, and fetch the kernels
-# of the named series, the network managers that guests run, or a whole Debian with such a kernel. It says what it installs before it
-# does.
+# setup.sh [SERIES|managers|qemu|debian-SERIES...]: install what the build and the lab need and this machine lacks, and fetch the kernels
+# of the named series, the network managers that guests run, a QEMU with a processor of today, or a whole Debian with such a kernel. It
+# says what it installs before it does.
 set -eu
 cd "$(dirname "$0")/.."
 PATH=$PATH:/usr/sbin:/sbin
@@ -82,6 +82,10 @@ for series; do
 	case $series in
 	managers)
 		test/lab/fetch-managers.sh "$cache/managers"
+		continue
+		;;
+	qemu)
+		test/lab/fetch-qemu.sh "$cache/qemu"
 		continue
 		;;
 	debian-*)

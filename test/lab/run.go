@@ -252,6 +252,11 @@ func boot(ctx context.Context, s *settings, k *kernel.Kernel, d *debian, c cases
 		Image: k.Image(), UserMode: k.UserMode(), Debug: k.Debug(), Initramfs: image, Share: share, MemoryMB: memory,
 		CPUs: c.CPUs, FastTime: c.FastTime, Seed: s.seed, Console: console,
 	}
+	if c.Modern && !k.UserMode() {
+		if options.Emulator, err = modernQEMU(); err != nil {
+			return err
+		}
+	}
 	if d != nil {
 		options.Image, options.Initramfs, options.Root, options.Files = d.path("vmlinuz"), d.path("initrd"), d.path("disk"), image
 	}

@@ -35,6 +35,7 @@ type Case struct {
 	Managers bool          // the case runs network managers of the distribution
 	Debian   bool          // the guest is a whole machine with Debian, and has our packages
 	CPUs     int           // 1 unless the case is about what happens at the same time
+	Modern   bool          // the guest's processor has instructions for SHA, which takes a QEMU that fetch-qemu.sh fetches
 	Limit    time.Duration // of this machine's time, boot excluded
 	// Only are the kernels that the case is for, none for all.
 	Only []string

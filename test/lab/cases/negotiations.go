@@ -22,6 +22,7 @@ var negotiations = Case{
 	Name:     "negotiations",
 	About:    "how long two hosts take to establish a context",
 	FastTime: true,
+	Modern:   true,
 	Modules:  []kernel.Need{{Module: "sch_tbf", Option: "CONFIG_NET_SCH_TBF"}},
 	Limit:    50 * time.Minute,
 	Run:      runNegotiations,

@@ -16,12 +16,16 @@ func qemuArguments(o Options) []string {
 		command += " root=/dev/vda rw fsck.mode=skip systemd.mask=apt-daily.timer systemd.mask=apt-daily-upgrade.timer systemd.mask=man-db.timer" +
 			" systemd.mask=e2scrub_reap.service"
 	}
+	processor := "Nehalem"
+	if o.Emulator != "" {
+		processor = "max"
+	}
 	console := "stdio"
 	if o.Interactive {
 		console = "mon:stdio"
 	}
 	args := []string{
-		"-machine", "pc", "-cpu", "Nehalem", "-smp", strconv.Itoa(max(1, o.CPUs)), "-m", strconv.Itoa(o.MemoryMB),
+		"-machine", "pc", "-cpu", processor, "-smp", strconv.Itoa(max(1, o.CPUs)), "-m", strconv.Itoa(o.MemoryMB),
 		"-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
 		"-kernel", o.Image, "-initrd", o.Initramfs, "-append", command,
 		"-serial", console,

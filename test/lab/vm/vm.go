@@ -26,6 +26,8 @@ type Options struct {
 	Root, Files string
 	MemoryMB    int
 	CPUs        int // 0 is 1
+	// Emulator is a QEMU that knows a processor of today, which the guest then gets; empty for this machine's QEMU and one of 2008.
+	Emulator string
 	// FastTime counts instructions for a clock (one each nanosecond) and skips idle time, on one processor. Equal seeds then
 	// give equal runs, whatever else this machine does.
 	FastTime bool
@@ -50,10 +52,14 @@ func Start(ctx context.Context, o Options) (*VM, error) {
 		return nil, err
 	}
 	defer portWrite.Close()
-	cmd := exec.CommandContext(ctx, "qemu-system-x86_64", qemuArguments(o)...)
-	if o.UserMode {
-		cmd = exec.CommandContext(ctx, o.Image, umlArguments(o)...)
+	program, args := "qemu-system-x86_64", qemuArguments(o)
+	switch {
+	case o.UserMode:
+		program, args = o.Image, umlArguments(o)
+	case o.Emulator != "":
+		program = o.Emulator
 	}
+	cmd := exec.CommandContext(ctx, program, args...)
 	cmd.ExtraFiles = []*os.File{portWrite} // descriptor 3
 	cmd.WaitDelay = 5 * time.Second
 	// A guest must not outlive a runner that was killed.
