@@ -319,7 +319,8 @@ figures: $(BIN)/figures
 
 figures fig7 fig9 fig10: labtools programs kmod-6.12
 figures fig9: kmod-6.1
-figures fig7: $(BIN)/negotiators setup-qemu
+figures fig7: $(BIN)/negotiators
+figures fig7 fig10: setup-qemu
 figures fig10: $(BIN)/initiators
 
 $(FIGURES): $(BIN)/figures

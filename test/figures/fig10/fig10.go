@@ -54,14 +54,13 @@ type point struct {
 func run(e *figure.Env, r *figure.Result) error {
 	count := figure.Pick(e, 5000, 100000)
 	path := e.Path("clients")
-	if err := makeClients(e, path, count); err != nil {
-		return err
-	}
 	defer os.Remove(path)
 	dir, err := guest.Run{
 		Case: "i2-load", Kernel: kernel, Name: "linux-" + kernel,
 		Params: map[string]string{"paced": strconv.Itoa(paced), "interval": interval, "count": strconv.Itoa(count)},
 		Files:  map[string]string{"clients": path, "bin/initiators": filepath.Join(e.Build, "bin", "initiators")},
+		// First of all there is a place for the longest of all guests.
+		Prepare: func() error { return makeClients(e, path, count) },
 	}.Do(e, r)
 	if err != nil {
 		return err

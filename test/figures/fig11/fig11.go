@@ -78,6 +78,7 @@ func run(e *figure.Env, r *figure.Result) error {
 		return err
 	}
 	e.Say("%s", o.Describe())
+	e.Placed()
 	all := policies()
 	paper := slices.IndexFunc(sweep, func(s int) bool { return time.Duration(s)*time.Second == paperIdle })
 	over := make([]sampled, len(triggers))

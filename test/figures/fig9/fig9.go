@@ -96,11 +96,8 @@ type job struct {
 }
 
 func run(e *figure.Env, r *figure.Result) error {
-	processors := runtime.GOMAXPROCS(0)
-	jobs := split(e.Quick, max(1, processors/4))
-	// Each guest has one processor.
+	jobs := split(e.Quick, max(1, runtime.GOMAXPROCS(0)/4))
 	var group errgroup.Group
-	group.SetLimit(processors)
 	for _, j := range jobs {
 		group.Go(func() error { return j.run(e) })
 	}

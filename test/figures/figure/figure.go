@@ -31,6 +31,10 @@ type Env struct {
 	Build   string // folder with the programs and modules that make built
 	Quick   bool
 	Say     func(format string, args ...any) // progress
+	// Places has room for as many guests as this machine has processors. Whoever starts one fills a place while it runs, and calls
+	// Placed then; so does a figure that needs none, once others may run beside it.
+	Places chan struct{}
+	Placed func()
 }
 
 // Path returns where a file of the figure goes.

@@ -25,11 +25,25 @@ type Run struct {
 	Params map[string]string
 	Files  map[string]string // for the guest: name there and path here
 	RTT    time.Duration
+	// Prepare makes the files that are not there yet, nil for none. It is called when there is a place for the guest.
+	Prepare func() error
 }
 
 // Do runs it and returns the folder with its files. The instruction clock of the guest counts a nanosecond for each instruction,
 // so that nothing depends on what else this machine does.
 func (g Run) Do(e *figure.Env, r *figure.Result) (dir string, err error) {
+	select {
+	case e.Places <- struct{}{}:
+	case <-e.Context.Done():
+		return "", e.Context.Err()
+	}
+	defer func() { <-e.Places }()
+	e.Placed()
+	if g.Prepare != nil {
+		if err := g.Prepare(); err != nil {
+			return "", err
+		}
+	}
 	out := e.Path(g.Name)
 	args := []string{"run", "--build", e.Build, "--out", out, "--kernel", g.Kernel, "--seed", fmt.Sprint(max(1, g.Seed)), "--rtt", g.RTT.String()}
 	for k, v := range g.Params {

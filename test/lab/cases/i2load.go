@@ -21,6 +21,7 @@ var i2Load = Case{
 	Name:     "i2-load",
 	About:    "ever more clients establish contexts with one host",
 	FastTime: true,
+	Modern:   true,
 	Daemons:  true,
 	MemoryMB: 3072,
 	Limit:    50 * time.Minute,
