@@ -61,13 +61,12 @@ func Fit(x, y []float64) Line {
 	return l
 }
 
-// Growth is a robust slope: the median of y in the last tenth of x divided by that in the first tenth. X must rise.
+// Growth is a slope that does not mind what now and then comes on top: the 10th percentile of y in the second half of x divided by that
+// in the first. X must rise.
 func Growth(y []float64) float64 {
-	n := max(1, len(y)/10)
-	if len(y) == 0 {
-		return math.NaN()
-	}
-	return Median(y[len(y)-n:]) / Median(y[:n])
+	const low = 0.1
+	n := len(y) / 2
+	return Quantile(y[n:], low) / Quantile(y[:n], low)
 }
 
 func sorted(x []float64) []float64 {
