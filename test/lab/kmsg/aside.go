@@ -39,5 +39,6 @@ func Aside(f func() error) ([]string, error) {
 	return complaints(log[at:]), nil
 }
 
-// mark writes a line as loud as an error, for the console to have it, too.
-func mark(line string) error { return os.WriteFile("/dev/kmsg", []byte("<3>"+line), 0) }
+// mark writes a line as loud as an error, for the console to have it, too. Without its end, readers would not see it before the
+// next one.
+func mark(line string) error { return os.WriteFile("/dev/kmsg", []byte("<3>"+line+"\n"), 0) }
