@@ -89,7 +89,7 @@ func calm() error {
 // setAside has all memory that is needed from here on mapped. Pages that are touched for the first time within a negotiation cost a
 // third of its time, and how many there are is chance as well.
 func setAside() error {
-	const room = 96 << 20
+	const room = 16 << 20 // ten times what all negotiations of a run take
 	if err := unix.Mlockall(unix.MCL_CURRENT | unix.MCL_FUTURE); err != nil {
 		return fmt.Errorf("lock memory: %w", err)
 	}
