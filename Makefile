@@ -332,7 +332,7 @@ simulate: $(BIN)/figures
 .PHONY: $(BIN)/figures $(BIN)/initiators $(BIN)/negotiators
 $(BIN)/figures: setup
 	@mkdir -p $(BIN)
-	@go build -o $@ ./test/figures
+	@go build -buildvcs=auto -o $@ ./test/figures
 
 # What they have in the guest.
 $(BIN)/initiators $(BIN)/negotiators: setup

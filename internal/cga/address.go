@@ -143,7 +143,8 @@ func (v *verifier) verify(addr netip.Addr, most uint8) error {
 		h := v.p.Hash2()
 		v.hash2 = &h
 	}
-	if !bytes.Equal(v.hash2[:2*sec], make([]byte, 2*sec)) {
+	var zeros [2 * maxAnySec]byte
+	if !bytes.Equal(v.hash2[:2*sec], zeros[:2*sec]) {
 		return fmt.Errorf("%w: Sec %d, hash2 %x", ErrHash2, sec, *v.hash2)
 	}
 	return nil
