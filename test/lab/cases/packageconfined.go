@@ -88,12 +88,12 @@ func (x *installed) exhausted() error {
 }
 
 // held has somebody who may use the socket keep as many connections as there are places for, each with an answer, so that shim6d
-// waits a minute for the next request: root is answered all the same.
+// waits a minute for the next request: root is answered all the same. The server lingers half a second on connections of the flood.
 func (x *installed) held() error {
 	const tries, places = 100, 16
 	out, err := x.Shell("shim6", fmt.Sprintf(`perl -MIO::Socket::UNIX -e '$SIG{PIPE} = "IGNORE"; my @c; for (1..%d) {
 		my $c = IO::Socket::UNIX->new(Peer => "/run/shim6/shim6.sock") or die $!; print $c "GET /v1/status HTTP/1.1\r\nHost: x\r\n\r\n";
-		push @c, $c if sysread $c, my $b, 1 } print scalar(@c); close STDOUT; close STDERR; exit if fork; sleep 40'`, tries))
+		if (sysread $c, my $b, 1) { push @c, $c } else { select undef, undef, undef, 0.1 } } print scalar(@c); close STDOUT; close STDERR; exit if fork; sleep 40'`, tries))
 	if err != nil {
 		return fmt.Errorf("connections that are kept: %w: %s", err, out)
 	}
