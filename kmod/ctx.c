@@ -9,7 +9,7 @@
 /* How long a flush waits for the xfrm garbage collector, which holds the module until it has run. */
 #define FLUSH_WAIT	(2 * HZ)
 
-static uint max_contexts = 65536;
+static uint max_contexts = 131072;
 module_param(max_contexts, uint, 0644);
 MODULE_PARM_DESC(max_contexts, "contexts in one network namespace");
 

@@ -427,7 +427,8 @@ type host struct {
 
 	sockets []netip.Addr // local addresses of connections
 	open    atomic.Pointer[map[rtnl.AddressPair]bool]
-	yaml    string // that a reload reads
+	room    atomic.Int64 // of the module, zero for not known
+	yaml    string       // that a reload reads
 
 	stop func()
 	err  error
@@ -494,6 +495,7 @@ func (h *host) build(t *testing.T, w *wires) {
 	}
 	h.loop, err = New(Options{
 		Config: h.cfg, Level: level, Load: h.load, Version: "test", Boot: testBoot, Seed: [32]byte{1, byte(len(addrs)), addrs[0].As16()[5]}, Log: log, Events: h.stream,
+		Room: func() int { return int(h.room.Load()) },
 		Ports: Ports{
 			Kernel: h.module, Events: h.events, Socket: h.socket, Errors: h.icmp, Addresses: h.addresses,
 			Reaches: h.reaches, Changes: h.changes,

@@ -60,6 +60,10 @@ func (l *Loop) reconfigure() (r ctl.Reloaded, err error) {
 	}
 	r = ctl.Reloaded{Applied: []string{}, Restart: []string{}, Warnings: append([]string{}, next.Warnings()...)}
 	apply, wait := l.cfg.Difference(next)
+	settings, warning := engineConfig(next, l.room())
+	if warning != "" {
+		r.Warnings = append(r.Warnings, warning)
+	}
 	r.Applied, r.Restart = append(r.Applied, apply...), append(r.Restart, wait...)
 	old := l.cfg
 	l.cfg = next
@@ -75,7 +79,7 @@ func (l *Loop) reconfigure() (r ctl.Reloaded, err error) {
 	}
 	l.setLevel(next.Log)
 	l.watchFlows()
-	l.handle(engine.Configure{Config: engineConfig(next)})
+	l.handle(engine.Configure{Config: settings})
 	if slices.Contains(apply, "peers") {
 		l.takeAsked() // what was refused may be wanted now
 	}
@@ -87,7 +91,7 @@ func (l *Loop) reconfigure() (r ctl.Reloaded, err error) {
 	for _, name := range wait {
 		l.log.Warn("a changed key waits for the next start", "key", name)
 	}
-	for _, w := range next.Warnings() {
+	for _, w := range r.Warnings {
 		l.log.Warn(w)
 	}
 	return r, nil
@@ -117,10 +121,15 @@ func (l *Loop) setLevel(c config.Log) {
 	}
 }
 
-// engineConfig is what the engine is to know of a configuration.
-func engineConfig(c *config.Config) engine.Config {
+// engineConfig is what the engine is to know of a configuration, and a warning where the kernel module has less room than it asks for,
+// 0 for no known bound: a context that the kernel does not take protects nothing.
+func engineConfig(c *config.Config, room int) (e engine.Config, warning string) {
 	l := c.Limits
-	e := engine.Config{
+	if room > 0 && l.Contexts > room {
+		warning = fmt.Sprintf("limits.contexts: the kernel module takes %d and not %d: write a greater number to %s, and reload", room, l.Contexts, RoomPath)
+		l.Contexts = room
+	}
+	e = engine.Config{
 		SendTimeout: c.SendTimeout, Teardown: orNever(c.Teardown), FailBack: c.FailBack, Multipath: c.MarkMask != 0,
 		Limits: engine.Limits{
 			Contexts: l.Contexts, Verifying: l.Verifying, Waiting: l.Waiting, R1Rate: l.R1Rate, VerifyRate: l.VerifyRate,
@@ -144,7 +153,7 @@ func engineConfig(c *config.Config) engine.Config {
 		}
 		e.Policies = append(e.Policies, policy)
 	}
-	return e
+	return e, warning
 }
 
 // never is a teardown time that no context reaches.

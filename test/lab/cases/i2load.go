@@ -111,6 +111,8 @@ func runI2Load(e *Env) error {
 	if err != nil {
 		return err
 	}
+	refused, counted := stats["daemon"]["kernel_errors"]
+	e.Check("the kernel took every context", counted && refused == 0, "%d requests refused", refused)
 	if err := e.SaveJSON("stats.json", stats); err != nil {
 		return err
 	}
