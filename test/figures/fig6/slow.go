@@ -82,7 +82,7 @@ func loop(input []byte) int {
 // sec2 has as many trials of Sec 2 as there is time for, the same with one and with eight threads, and the time that the highest
 // rate seen lets expect. How many trials is settled before the first, so that long ones are not left out.
 func (m *maker) sec2(e *figure.Env) ([]*row, error) {
-	budget := figure.Pick(e, 40*time.Second, 5*time.Minute)
+	budget := figure.Pick(e, 40*time.Second, 12*time.Minute)
 	var rows []*row
 	for _, k := range paperKinds {
 		list := k.searches(m, 2, paperSet)
