@@ -4,14 +4,11 @@
 set -eu
 series=$1 out=$2
 [ -s "$out/checkpatch.pl" ] && exit 0
-work=$out.tmp.$$
-trap 'rm -rf "$work"' EXIT
-mkdir -p "$work"
+. "$(dirname "$0")/lab/in-one-piece.sh"
 (cd "$work" && apt-get -o APT::Sandbox::User=root -qq download "linux-source-$series" >&2)
 dpkg-deb --fsys-tarfile "$work"/*.deb | tar -x -C "$work" --wildcards '*/linux-source-*.tar.xz'
 tree=linux-source-$series/scripts
 tar -x -C "$work" --strip-components=2 -f "$work"/usr/src/linux-source-*.tar.xz \
 	"$tree/checkpatch.pl" "$tree/spelling.txt" "$tree/const_structs.checkpatch"
-rm -rf "$work"/*.deb "$work/usr" "$out"
-mv "$work" "$out"
-trap - EXIT
+rm -rf "$work"/*.deb "$work/usr"
+put_in_place

@@ -28,11 +28,8 @@ done
 command -v depmod >/dev/null || PATH=$PATH:/sbin:/usr/sbin
 command -v depmod >/dev/null || die "depmod is missing: apt-get install kmod"
 
-work=$out.tmp.$$
-trap 'rm -rf "$work"' EXIT
-rm -rf "$work"
-mkdir -p "$work/tree"
-work=$(cd "$work" && pwd)
+. "$here/in-one-piece.sh"
+mkdir "$work/tree"
 (cd "$work" && apt-get -o APT::Sandbox::User=root -qq download "$package=$version" >&2)
 dpkg-deb --fsys-tarfile "$work"/*.deb | tar -xO --wildcards '*/linux-source-*.tar.xz' | tar -xJ -C "$work/tree" --strip-components=1
 rm -f "$work"/*.deb
@@ -81,7 +78,4 @@ cd /
 rm -rf "$work/tree" "$work/options" "$work/lost"
 echo "$key" >"$work/key"
 echo "$release" >"$work/release"
-rm -rf "$out"
-mkdir -p "$(dirname "$out")"
-mv "$work" "$out"
-trap - EXIT
+put_in_place

@@ -21,10 +21,7 @@ for program in mmdebstrap genext2fs debugfs; do
 	command -v $program >/dev/null || PATH=$PATH:/usr/sbin:/sbin
 	command -v $program >/dev/null || die "$program is missing: apt-get install mmdebstrap genext2fs e2fsprogs"
 done
-work=$out.tmp.$$
-rm -rf "$work"
-mkdir -p "$work"
-trap 'rm -rf "$work"' EXIT
+. "$(dirname "$0")/in-one-piece.sh"
 
 # The newest headers that can be had and are not of the kernel that is there. Its package would have had depmod write what there is
 # to know of its modules: DKMS does that again for whatever it adds or removes, so those files belong to the kernel.
@@ -66,7 +63,4 @@ echo "$release" >"$work/release"
 debugfs -R 'ls -p /lib/modules' "$work/disk" 2>/dev/null | cut -d/ -f6 | grep -v -e '^\.' -e "^$release\$" -e '^$' >"$work/other" ||
 	die "the headers of the other kernel are missing"
 echo "$sum" >"$work/done"
-rm -rf "$out"
-mkdir -p "$(dirname "$out")"
-mv "$work" "$out"
-trap - EXIT
+put_in_place

@@ -12,10 +12,8 @@ esac
 die() { echo "fetch-kernel: $*" >&2; exit 1; }
 command -v depmod >/dev/null || PATH=$PATH:/sbin:/usr/sbin
 command -v depmod >/dev/null || die "depmod is missing: apt-get install kmod"
-work=$out.tmp.$$
-rm -rf "$work"
-mkdir -p "$work/debs" "$work/root"
-trap 'rm -rf "$work"' EXIT
+. "$(dirname "$0")/in-one-piece.sh"
+mkdir "$work/debs" "$work/root"
 case $series in
 6.1) pattern='^linux-image-6\.1\.0-[0-9]+-amd64$' ;;
 *) pattern="^linux-image-$(echo "$series" | sed 's/\./\\./g')\.[0-9]+\+deb12-amd64\$" ;;
@@ -43,7 +41,4 @@ depmod -b "$work/root" "$release"
 # The headers' Makefile names /usr/src; point it where the tree will live.
 sed -i "s#/usr/src/#$out/root/usr/src/#g" "$work/root/usr/src/linux-headers-$release/Makefile"
 echo "$release" >"$work/release"
-rm -rf "$out"
-mkdir -p "$(dirname "$out")"
-mv "$work" "$out"
-trap - EXIT
+put_in_place

@@ -8,10 +8,8 @@ out=$1
 die() { echo "fetch-managers: $*" >&2; exit 1; }
 . "$(dirname "$0")/private-apt.sh"
 
-work=$out.tmp.$$
-rm -rf "$work"
-mkdir -p "$work/root"
-trap 'rm -rf "$work"' EXIT
+. "$(dirname "$0")/in-one-piece.sh"
+mkdir "$work/root"
 private_apt "$work" bookworm
 apt-get -qq -y --download-only install systemd network-manager dbus ifupdown iproute2 procps dash coreutils >&2 ||
 	die "the packages could not be downloaded"
@@ -19,7 +17,4 @@ unpack_archives "$work" "$work/root"
 # Neither is of use in a guest.
 rm -rf "$work/apt" "$work/root/usr/share/doc" "$work/root/usr/share/locale" "$work/root/usr/share/man"
 : >"$work/done"
-rm -rf "$out"
-mkdir -p "$(dirname "$out")"
-mv "$work" "$out"
-trap - EXIT
+put_in_place

@@ -12,11 +12,8 @@ die() { echo "fetch-newest: $*" >&2; exit 1; }
 command -v depmod >/dev/null || PATH=$PATH:/sbin:/usr/sbin
 command -v depmod >/dev/null || die "depmod is missing: apt-get install kmod"
 
-work=$out.tmp.$$
-rm -rf "$work"
-mkdir -p "$work/kernel" "$work/root" "$work/toolchain"
-trap 'rm -rf "$work"' EXIT
-work=$(cd "$work" && pwd)
+. "$(dirname "$0")/in-one-piece.sh"
+mkdir "$work/kernel" "$work/root" "$work/toolchain"
 private_apt "$work" trixie trixie-backports
 
 names=$(apt-cache pkgnames linux-image- | grep -E '^linux-image-[0-9.]+\+deb[0-9]+-amd64$' | sort -rV)
@@ -62,7 +59,4 @@ depmod -b "$root" "$release"
 # The headers' Makefile names /usr/src; point it where the tree will live.
 sed -i "s#/usr/src/#$out/root/usr/src/#g" "$root/usr/src/linux-headers-$release/Makefile"
 echo "$release" >"$work/release"
-rm -rf "$out"
-mkdir -p "$(dirname "$out")"
-mv "$work" "$out"
-trap - EXIT
+put_in_place

@@ -8,16 +8,14 @@ out=$1
 [ ! -e "$out/emulator" ] || exit 0
 die() { echo "fetch-qemu: $*" >&2; exit 1; }
 . "$(dirname "$0")/private-apt.sh"
-
-work=$out.tmp.$$
-rm -rf "$work"
-mkdir -p "$work/root"
-trap 'rm -rf "$work"' EXIT
+. "$(dirname "$0")/in-one-piece.sh"
+mkdir "$work/root"
 # QEMU 8.2 is the first with SHA.
 version=$(qemu-system-x86_64 --version | sed -n 's/.*version \([0-9.]*\).*/\1/p')
 if [ "$(printf '%s\n8.2\n' "$version" | sort -V | head -n 1)" = 8.2 ]; then
 	run=qemu-system-x86_64
 else
+	echo "fetch-qemu: fetching the QEMU of Debian 12's backports into $out" >&2
 	private_apt "$work" bookworm bookworm-backports
 	for package in qemu-system-x86 qemu-system-common qemu-system-data; do
 		(cd "$work/apt/archives" && apt-get -qq download $package/bookworm-backports >&2) || die "$package could not be downloaded"
@@ -25,12 +23,9 @@ else
 	unpack_archives "$work" "$work/root"
 	rm -rf "$work/apt"
 	# The libraries and the BIOS are those of the QEMU that is installed here.
-	run="'$out/root/usr/bin/qemu-system-x86_64' -L '$out/root/usr/share/qemu' -L /usr/share/seabios"
+	run='"$here/root/usr/bin/qemu-system-x86_64" -L "$here/root/usr/share/qemu" -L /usr/share/seabios'
 fi
-printf '#!/bin/sh\nexec %s "$@"\n' "$run" >"$work/emulator"
+printf '#!/bin/sh\nhere=$(dirname "$0")\nexec %s "$@"\n' "$run" >"$work/emulator"
 chmod 755 "$work/emulator"
-rm -rf "$out"
-mkdir -p "$(dirname "$out")"
-mv "$work" "$out"
-trap - EXIT
-"$out/emulator" -cpu help | grep -q ' sha-ni' || { rm "$out/emulator"; die "QEMU runs, but has no SHA"; }
+"$work/emulator" -cpu help | grep -q ' sha-ni' || die "QEMU runs, but has no SHA"
+put_in_place
