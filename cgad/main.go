@@ -122,7 +122,6 @@ func (p *program) command() *cobra.Command {
 		Args:          usage.Unknown,
 		RunE:          p.start(p.daemon),
 	}
-	root.SuggestionsMinimumDistance = 2
 	root.SetOut(p.stdout)
 	root.SetErr(p.stderr)
 	root.SetVersionTemplate("cgad {{.Version}}\n")

@@ -79,7 +79,6 @@ func (t *tool) command() *cobra.Command {
 			return usagef("no command given")
 		},
 	}
-	root.SuggestionsMinimumDistance = 2
 	root.SetOut(t.stdout)
 	root.SetErr(t.stderr)
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return flagError(err) })

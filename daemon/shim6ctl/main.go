@@ -102,7 +102,6 @@ Nouns show and change nothing; verbs act.`,
 		Args:          usage.Unknown,
 		RunE:          func(*cobra.Command, []string) error { return errors.New("no command given") },
 	}
-	root.SuggestionsMinimumDistance = 2
 	root.SetOut(e.stdout)
 	root.SetErr(e.stderr)
 	root.SetVersionTemplate("shim6ctl {{.Version}}\n")

@@ -15,6 +15,7 @@ func Unknown(cmd *cobra.Command, args []string) error {
 	if len(args) == 0 {
 		return nil
 	}
+	cmd.SuggestionsMinimumDistance = 2 // as cobra has it where it suggests by itself
 	similar := ""
 	if names := cmd.SuggestionsFor(args[0]); len(names) > 0 {
 		similar = "; did you mean " + strings.Join(names, " or ") + "?"

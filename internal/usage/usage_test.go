@@ -21,7 +21,6 @@ func TestMistakes(t *testing.T) {
 		{[]string{"show", "1"}, "", ""},
 	} {
 		root := &cobra.Command{Use: "tool", Args: Unknown, RunE: func(*cobra.Command, []string) error { return nil }, SilenceErrors: true, SilenceUsage: true}
-		root.SuggestionsMinimumDistance = 2
 		show := &cobra.Command{Use: "show TAG", Args: cobra.ExactArgs(1), RunE: func(*cobra.Command, []string) error { return nil }}
 		show.Flags().Bool("json", false, "")
 		root.AddCommand(show)
