@@ -495,7 +495,6 @@ func (h *host) build(t *testing.T, w *wires) {
 	}
 	h.loop, err = New(Options{
 		Config: h.cfg, Level: level, Load: h.load, Version: "test", Boot: testBoot, Seed: [32]byte{1, byte(len(addrs)), addrs[0].As16()[5]}, Log: log, Events: h.stream,
-		Room: func() int { return int(h.room.Load()) },
 		Ports: Ports{
 			Kernel: h.module, Events: h.events, Socket: h.socket, Errors: h.icmp, Addresses: h.addresses,
 			Reaches: h.reaches, Changes: h.changes,
@@ -503,6 +502,7 @@ func (h *host) build(t *testing.T, w *wires) {
 			Route:       h.route,
 			Sockets:     func(netip.Addr, uint16) ([]netip.Addr, error) { return h.sockets, nil },
 			Connections: h.connections,
+			Room:        func() int { return int(h.room.Load()) },
 			LoadKeys:    func(string) (Keys, error) { return h.keys, nil },
 		},
 	})

@@ -47,7 +47,6 @@ type Loop struct {
 	log     *slog.Logger
 	stats   *counters
 	logLost func() uint64
-	room    func() int // contexts that the kernel module takes, 0 where that is not known
 	alive   func()
 	every   time.Duration // between two calls of alive
 
@@ -105,7 +104,6 @@ type Options struct {
 	Seed    [32]byte // of the engine's randomness, unpredictable
 	Log     *slog.Logger
 	LogLost func() uint64 // lines that the log lost, nil for none
-	Room    func() int    // contexts that the kernel module takes, 0 where that is not known; nil for never known
 	// Alive is called every so often by the Loop's goroutine, unless something holds that up; nil for never.
 	Alive      func()
 	AliveEvery time.Duration
@@ -115,10 +113,7 @@ type Options struct {
 
 // New makes a Loop. What it is connected to is the Loop's to close once Run is called.
 func New(o Options) (*Loop, error) {
-	if o.Room == nil {
-		o.Room = func() int { return 0 }
-	}
-	cfg, warning := engineConfig(o.Config, o.Room())
+	cfg, warning := engineConfig(o.Config, o.Ports.Room())
 	if warning != "" {
 		o.Log.Warn(warning)
 	}
@@ -141,7 +136,7 @@ func New(o Options) (*Loop, error) {
 	}
 	return &Loop{
 		cfg: o.Config, load: o.Load, file: o.File, level: o.Level, version: o.Version, ports: o.Ports, engine: e, log: o.Log, logLost: o.LogLost,
-		room: o.Room, alive: o.Alive, every: o.AliveEvery,
+		alive: o.Alive, every: o.AliveEvery,
 		report: reporter{log: o.Log, events: o.Events}, stats: new(counters),
 		saved:    newSavedFile(o.Config.StateFile(), o.Boot, o.Config.Limits.Contexts),
 		held:     make(map[wire.ContextTag]*held),

@@ -70,5 +70,6 @@ type Ports struct {
 	Route       func(src, dst netip.Addr) (rtnl.Route, bool, error)     // rtnl.RouteTo
 	Sockets     func(dst netip.Addr, port uint16) ([]netip.Addr, error) // rtnl.Sources
 	Connections func() (map[rtnl.AddressPair]bool, error)               // rtnl.Connections
+	Room        func() int                                              // Room
 	LoadKeys    func(dir string) (Keys, error)                          // what is usable comes even with an error
 }

@@ -59,11 +59,11 @@ func (l *Loop) reconfigure() (r ctl.Reloaded, err error) {
 		}
 	}
 	r = ctl.Reloaded{Applied: []string{}, Restart: []string{}, Warnings: append([]string{}, next.Warnings()...)}
-	apply, wait := l.cfg.Difference(next)
-	settings, warning := engineConfig(next, l.room())
+	settings, warning := engineConfig(next, l.ports.Room())
 	if warning != "" {
 		r.Warnings = append(r.Warnings, warning)
 	}
+	apply, wait := l.cfg.Difference(next)
 	r.Applied, r.Restart = append(r.Applied, apply...), append(r.Restart, wait...)
 	old := l.cfg
 	l.cfg = next

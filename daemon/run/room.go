@@ -11,7 +11,7 @@ import (
 // RoomPath has the number of contexts that the kernel module takes in a network namespace.
 const RoomPath = "/sys/module/shim6/parameters/max_contexts"
 
-// Room reads RoomPath, and gives 0 where it cannot be read: a container need not see it.
+// Room tells how many contexts the kernel module takes: it reads RoomPath, and gives 0 where it cannot be read: a container need not see it.
 func Room() int {
 	raw, err := os.ReadFile(RoomPath)
 	if err != nil {

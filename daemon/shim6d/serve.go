@@ -68,7 +68,7 @@ func serve(ctx context.Context, e *env, file string, c *config.Config, keys load
 	events := new(ctl.Events)
 	options := run.Options{
 		Config: c, Load: func() (*config.Config, error) { return load(file) }, File: cmp.Or(file, config.DefaultPath), Level: level,
-		Version: buildinfo.Version(), Log: log, LogLost: lines.Lost, Room: run.Room, Events: events, Ports: w.ports(keys),
+		Version: buildinfo.Version(), Log: log, LogLost: lines.Lost, Events: events, Ports: w.ports(keys),
 	}
 	if options.Boot, err = boot(); err != nil {
 		return err

@@ -86,6 +86,7 @@ func (w *world) ports(keys loadKeys) run.Ports {
 		Route:       rtnl.RouteTo,
 		Sockets:     rtnl.Sources,
 		Connections: rtnl.Connections,
+		Room:        run.Room,
 		LoadKeys:    keys,
 	}
 }
