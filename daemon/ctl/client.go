@@ -40,9 +40,29 @@ func NewClient(path string) *Client {
 	var d net.Dialer
 	return &Client{path, &http.Client{Transport: &http.Transport{
 		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-			return d.DialContext(ctx, "unix", path)
+			c, err := d.DialContext(ctx, "unix", path)
+			if err != nil {
+				return nil, err
+			}
+			return &clientConn{Conn: c}, nil
 		},
 	}}}
+}
+
+// A clientConn tells an end before any answer from one between answers: package http says the same of both, by an error that nobody
+// else can name, where the end comes before it has written its request.
+type clientConn struct {
+	net.Conn
+	answered bool
+}
+
+func (c *clientConn) Read(b []byte) (int, error) {
+	n, err := c.Conn.Read(b)
+	c.answered = c.answered || n > 0
+	if err == io.EOF && !c.answered {
+		err = io.ErrUnexpectedEOF
+	}
+	return n, err
 }
 
 // Close ends the connections that are idle.
@@ -239,7 +259,7 @@ func (c *Client) send(ctx context.Context, method, path string, content io.Reade
 		return nil, fmt.Errorf("%w: nobody listens on %s", ErrNotRunning, c.path)
 	case errors.Is(err, fs.ErrPermission):
 		return nil, &Error{http.StatusForbidden, "permission denied on " + c.path, "run as root or as a member of the socket's group"}
-	case errors.Is(err, io.EOF), errors.Is(err, unix.ECONNRESET), errors.Is(err, unix.EPIPE):
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, unix.ECONNRESET), errors.Is(err, unix.EPIPE):
 		return nil, &Error{
 			http.StatusServiceUnavailable, "shim6d closed the connection without an answer",
 			"it stops, or you have too many connections: end one, such as shim6ctl monitor or top",

@@ -448,6 +448,33 @@ func TestConnectionsAreBounded(t *testing.T) {
 	}
 }
 
+// Whether the end comes before the request is written or after it is a matter of luck; what the client says must not be.
+func TestNoAnswer(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "s")
+	l, err := net.Listen("unix", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	go func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			c.Close()
+		}
+	}()
+	client := NewClient(path)
+	for range 500 {
+		_, err := client.Status(t.Context())
+		var e *Error
+		if !errors.As(err, &e) || e.Message != "shim6d closed the connection without an answer" {
+			t.Fatalf("%#v", err)
+		}
+	}
+}
+
 func TestNotRunning(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "s")
 	_, err := NewClient(path).Status(t.Context())
