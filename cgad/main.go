@@ -24,6 +24,7 @@ import (
 	"shim6/internal/advice"
 	"shim6/internal/buildinfo"
 	"shim6/internal/signer"
+	"shim6/internal/socket"
 	"shim6/internal/usage"
 )
 
@@ -94,7 +95,7 @@ func (p *program) hint(err error) string {
 		return "only root may ask cgad"
 	case errors.Is(err, run.ErrNotRunning):
 		return "start it: systemctl start cgad; or name its socket: --socket PATH"
-	case errors.Is(err, run.ErrRuns):
+	case errors.Is(err, socket.ErrRuns):
 		return "one is enough for a network namespace: systemctl status cgad; or give this one a socket of its own in cgad.yaml(5)"
 	case errors.Is(err, syscall.EPERM):
 		return "cgad needs root, or CAP_NET_ADMIN and CAP_NET_RAW with access to the key directory"

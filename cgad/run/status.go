@@ -13,7 +13,6 @@ import (
 	"net"
 	"net/http"
 	"os"
-	"path/filepath"
 	"strings"
 	"time"
 
@@ -21,6 +20,7 @@ import (
 
 	"shim6/cgad/autoconf"
 	"shim6/internal/buildinfo"
+	"shim6/internal/socket"
 )
 
 // A Status describes the daemon.
@@ -69,14 +69,13 @@ func (d *Daemon) Status(ctx context.Context) (Status, error) {
 const (
 	statusTimeout = 5 * time.Second
 	statusMax     = 1 << 20 // octets that are read of an answer
-	socketDirMode = 0o755
 	socketMode    = 0o600
 	headerMax     = 1 << 12
 )
 
 // Listen opens the socket for Serve. One that nobody listens on is replaced.
 func Listen(path string) (net.Listener, error) {
-	l, err := listen(path)
+	l, err := socket.Listen(path, -1, socketMode)
 	if err != nil {
 		return nil, fmt.Errorf("status socket: %w", err)
 	}
@@ -107,43 +106,10 @@ func (d *Daemon) Serve(ctx context.Context, l net.Listener) error {
 	return serve(ctx, "status socket", l, mux)
 }
 
-func listen(path string) (net.Listener, error) {
-	if err := os.MkdirAll(filepath.Dir(path), socketDirMode); err != nil {
-		return nil, err
-	}
-	switch st, err := os.Lstat(path); {
-	case errors.Is(err, fs.ErrNotExist):
-	case err != nil:
-		return nil, err
-	case st.Mode().Type() != fs.ModeSocket:
-		return nil, fmt.Errorf("%s exists and is not a socket", path)
-	default:
-		if c, err := net.DialTimeout("unix", path, time.Second); err == nil {
-			c.Close()
-			return nil, fmt.Errorf("%w on %s", ErrRuns, path)
-		} else if !errors.Is(err, unix.ECONNREFUSED) {
-			return nil, err
-		}
-		if err := os.Remove(path); err != nil {
-			return nil, err
-		}
-	}
-	// Until the mode is right nobody but root can connect in any case: connecting takes permission to write.
-	l, err := net.Listen("unix", path)
-	if err != nil {
-		return nil, err
-	}
-	if err := os.Chmod(path, socketMode); err != nil {
-		return nil, errors.Join(err, l.Close())
-	}
-	return l, nil
-}
-
-// What is wrong with the socket of a daemon that is asked, or with the one of a daemon that is to start.
+// What is wrong with the socket of a daemon that is asked.
 var (
 	ErrNotRunning = errors.New("cgad is not running")
 	ErrDenied     = errors.New("permission denied")
-	ErrRuns       = errors.New("another process listens")
 )
 
 // ErrReload says that the daemon keeps its configuration because the new one is wrong.

@@ -17,12 +17,12 @@ import (
 	"syscall"
 
 	"shim6/daemon/config"
-	"shim6/daemon/ctl"
 	"shim6/daemon/nl"
 	"shim6/daemon/run"
 	"shim6/internal/advice"
 	"shim6/internal/buildinfo"
 	"shim6/internal/signer"
+	"shim6/internal/socket"
 )
 
 const (
@@ -145,7 +145,7 @@ func hint(err error) string {
 	switch h := nl.Hint(err); {
 	case h != "":
 		return h
-	case errors.Is(err, run.ErrRuns), errors.Is(err, ctl.ErrRuns):
+	case errors.Is(err, run.ErrRuns), errors.Is(err, socket.ErrRuns):
 		return "one is enough for a network namespace: systemctl status shim6d"
 	case errors.As(err, &group):
 		return "make the group: groupadd --system NAME; or leave socket_group out of shim6.yaml(5)"

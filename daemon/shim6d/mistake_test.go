@@ -11,10 +11,10 @@ import (
 	"syscall"
 	"testing"
 
-	"shim6/daemon/ctl"
 	"shim6/daemon/nl"
 	"shim6/daemon/run"
 	"shim6/internal/clitest"
+	"shim6/internal/socket"
 )
 
 func TestMistakes(t *testing.T) {
@@ -69,7 +69,7 @@ func TestHint(t *testing.T) {
 		want string
 	}{
 		{nl.ErrNotLoaded, "load the kernel module: modprobe shim6; if there is none for this kernel: dkms status"},
-		{fmt.Errorf("control socket: %w", ctl.ErrRuns), "one is enough for a network namespace: systemctl status shim6d"},
+		{fmt.Errorf("control socket: %w", socket.ErrRuns), "one is enough for a network namespace: systemctl status shim6d"},
 		{locked, "one is enough for a network namespace: systemctl status shim6d"},
 		{fmt.Errorf("socket_group: %w", group), "make the group: groupadd --system NAME; or leave socket_group out of shim6.yaml(5)"},
 		{fmt.Errorf("metrics: %w", inUse), "another process listens there: stop it, or choose another address or port"},

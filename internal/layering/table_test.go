@@ -20,7 +20,7 @@ var table = []row{
 	{"daemon/nl", nil, false, "it carries numbers and addresses, and does not know what they mean"},
 	{"daemon/rawsock", nil, false, "octets in, octets out"},
 	{"daemon/config", nil, false, "a file is read without the daemon"},
-	{"daemon/ctl", nil, false, "a client of the control socket needs nothing of the daemon"},
+	{"daemon/ctl", []string{"internal/socket"}, false, "a client of the control socket needs nothing of the daemon"},
 	{"daemon/metrics", []string{"daemon/ctl"}, false, "it shows what the control interface tells, and nothing else"},
 	{"daemon/run", []string{
 		"daemon/config", "daemon/ctl", "daemon/engine", "daemon/nl", "daemon/rawsock", "daemon/reap", "daemon/shim6", "daemon/wire",
@@ -28,7 +28,7 @@ var table = []row{
 	}, false, "it joins what must not know of each other"},
 	{"daemon/shim6d", []string{
 		"daemon/config", "daemon/ctl", "daemon/metrics", "daemon/nl", "daemon/rawsock", "daemon/run", "internal/buildinfo", "internal/cga",
-		"internal/advice", "internal/rtnl", "internal/signer",
+		"internal/advice", "internal/rtnl", "internal/signer", "internal/socket",
 	}, false, "it opens what package run is connected to"},
 	{"daemon/shim6-signer", []string{"internal/advice", "internal/buildinfo", "internal/cga", "internal/signer"}, false,
 		"it has the private keys, so it has as little else as can be"},
