@@ -28,7 +28,7 @@ done
 other='
 for headers in $(apt-cache pkgnames linux-headers-6.1.0- | grep -E "^linux-headers-6\.1\.0-[0-9]+-amd64$" | sort -rV); do
 	[ ! -e "/lib/modules/${headers#linux-headers-}" ] || continue
-	! apt-get -qq --yes --no-install-recommends install "$headers" >/dev/null || continue
+	apt-get -qq --yes --no-install-recommends install "$headers" >/dev/null || continue
 	depmod "${headers#linux-headers-}"
 	exit 0
 done
