@@ -74,11 +74,14 @@ func keysOf(s *settings, host string, prefixes ...netip.Prefix) (*hostKeys, erro
 
 func generate(cgatool, dir, list string, prefixes []netip.Prefix) error {
 	// Made aside and renamed, so that an interrupted run leaves nothing that looks complete.
-	temp := fmt.Sprintf("%s.%d", dir, os.Getpid())
-	defer os.RemoveAll(temp)
-	if err := os.MkdirAll(temp, 0o700); err != nil {
+	if err := os.MkdirAll(filepath.Dir(dir), 0o700); err != nil {
 		return err
 	}
+	temp, err := os.MkdirTemp(filepath.Dir(dir), filepath.Base(dir)+".")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(temp)
 	args := []string{"generate", "--json", "--new-key", "--bits", "2048", "--sec", "1", "--name", "host", "--out", temp}
 	for _, p := range prefixes {
 		args = append(args, "--prefix", p.String())
@@ -92,10 +95,11 @@ func generate(cgatool, dir, list string, prefixes []netip.Prefix) error {
 	if err := os.WriteFile(filepath.Join(temp, filepath.Base(list)), out, 0o600); err != nil {
 		return err
 	}
-	if err := os.RemoveAll(dir); err != nil {
-		return err
+	err = os.Rename(temp, dir)
+	if errors.Is(err, os.ErrExist) {
+		return nil // a case that began at the same time was faster
 	}
-	return os.Rename(temp, dir)
+	return err
 }
 
 // addKeys puts both hosts' keys into the guest and their addresses into the job.

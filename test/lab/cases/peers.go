@@ -78,6 +78,7 @@ func (p *peers) remove() {
 	e := p.e
 	e.Works("contexts of a are flushed", p.a.Flush())
 	e.Works("contexts of b are flushed", p.b.Flush())
+	e.Works("contexts that b brought back to a are flushed", p.a.Flush()) // by RFC 5533 section 7.17, had it sent meanwhile
 	e.Works("shim6d of a stops", p.a.Stop())
 	e.Works("shim6d of b stops", p.b.Stop())
 	e.checkStates(p.net, 0)

@@ -4,6 +4,7 @@ package kernel
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -32,12 +33,24 @@ func (m Module) Load(keep string) ([]byte, error) {
 	if err := os.MkdirAll(keep, 0o755); err != nil {
 		return nil, err
 	}
-	// Rename makes the file appear complete, so two runs may fill the same folder.
-	temp := fmt.Sprintf("%s.%d", kept, os.Getpid())
-	if err := os.WriteFile(temp, raw, 0o644); err != nil {
-		return nil, err
+	return raw, appear(kept, raw)
+}
+
+// appear writes a file that is complete as soon as it is there, so that several cases may fill the same folder.
+func appear(name string, raw []byte) error {
+	f, err := os.CreateTemp(filepath.Dir(name), filepath.Base(name)+".")
+	if err != nil {
+		return err
 	}
-	return raw, os.Rename(temp, kept)
+	_, err = f.Write(raw)
+	err = errors.Join(err, f.Close())
+	if err == nil {
+		err = os.Rename(f.Name(), name)
+	}
+	if err != nil {
+		return errors.Join(err, os.Remove(f.Name()))
+	}
+	return nil
 }
 
 func unpack(path string) ([]byte, error) {
