@@ -448,6 +448,7 @@ void shim6_ctx_flush(struct shim6_net *sn)
 		refcount_inc(&ctx->refcnt);
 		shim6_ctx_remove(sn, ctx, true);
 		list_add_tail(&ctx->flushed, &flushed);
+		cond_resched();
 	}
 	list_for_each_entry_safe(ctx, tmp, &flushed, flushed) {
 		long left = deadline - jiffies;

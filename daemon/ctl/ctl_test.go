@@ -403,6 +403,27 @@ func TestConnectionsAreBounded(t *testing.T) {
 	}
 }
 
+type slow struct {
+	*memory
+	takes time.Duration
+}
+
+func (s slow) Flush(ctx context.Context) (int, error) {
+	time.Sleep(s.takes)
+	return s.memory.Flush(ctx)
+}
+
+// To flush 100 000 contexts took longer than a request may, and shim6ctl had no answer.
+func TestSlowRequestIsAnswered(t *testing.T) {
+	const short = 50 * time.Millisecond
+	path, _ := serveWith(t, slow{&memory{contexts: make([]Context, 3)}, 4 * short}, func(s *http.Server) { s.ReadTimeout, s.WriteTimeout = short, short })
+	client := NewClient(path)
+	defer client.Close()
+	if n, err := client.Flush(t.Context()); n != 3 || err != nil {
+		t.Errorf("%d contexts, %v", n, err)
+	}
+}
+
 // Whether the end comes before the request is written or after it is a matter of luck; what the client says must not be.
 func TestNoAnswer(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "s")

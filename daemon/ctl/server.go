@@ -251,6 +251,8 @@ func reply(w http.ResponseWriter, status int, v any) {
 		fail(w, err)
 		return
 	}
+	// A request that took long, such as a flush of many contexts, must have time for its answer.
+	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(requestTimeout))
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)
 	// The client may be gone already.
