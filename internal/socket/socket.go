@@ -46,7 +46,13 @@ func Listen(path string, gid int, mode fs.FileMode) (*Listener, error) {
 		return nil, err
 	}
 	l.SetUnlinkOnClose(false)
-	err = errors.Join(os.Chown(tmp, -1, gid), os.Chmod(tmp, mode))
+	// cgad's unit forbids chown, even where it would change nothing.
+	if gid >= 0 {
+		err = os.Chown(tmp, -1, gid)
+	}
+	if err == nil {
+		err = os.Chmod(tmp, mode)
+	}
 	if err == nil {
 		err = os.Rename(tmp, path)
 	}
