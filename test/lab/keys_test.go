@@ -21,7 +21,9 @@ func TestKeysAreMadeAtOnce(t *testing.T) {
 	}
 	errs := make(chan error)
 	for range 8 {
-		go func() { errs <- generate(tool, dir, filepath.Join(dir, "generated.json"), []netip.Prefix{topo.PrefixB1}) }()
+		go func() {
+			errs <- generate(tool, dir, filepath.Join(dir, "generated.json"), []netip.Prefix{topo.PrefixB1})
+		}()
 	}
 	for range 8 {
 		if err := <-errs; err != nil {
