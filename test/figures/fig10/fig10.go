@@ -215,7 +215,7 @@ func plots(e *figure.Env, slow, fast []point) error {
 	paper.Y.Min, paper.Y.Max, paper.X.Min = 100, math.Pow(10, math.Ceil(math.Log10(sample.Quantile(s.Y, 1)))), 0
 
 	many := draw.New("at full rate: median, 5th and 95th percentile", "contexts", "I2 to R2, µs (1000 instructions)")
-	draw.LogX(many, 1000, 2000, 5000, 10000, 20000, 50000, 100000)
+	draw.LogX(many, 1000, 3000, 10000, 30000, 100000)
 	var m draw.Series
 	top := 0.0
 	const perDecade = 8
