@@ -35,6 +35,16 @@ func pair(t *testing.T, a, b string) netlink.Link {
 	return link(t, a)
 }
 
+// running waits until a link sends: until then the kernel drops what it is to send, such as answers to neighbours.
+func running(t *testing.T, name string) {
+	t.Helper()
+	for deadline := time.Now().Add(5 * time.Second); link(t, name).Attrs().OperState != netlink.OperUp; time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("%s is not running", name)
+		}
+	}
+}
+
 func link(t *testing.T, name string) netlink.Link {
 	t.Helper()
 	l, err := netlink.LinkByName(name)
@@ -158,6 +168,7 @@ func TestTentativeAndLinkLocal(t *testing.T) {
 
 func TestDuplicate(t *testing.T) {
 	l := pair(t, "p0", "p1")
+	running(t, "p1")
 	add(t, link(t, "p1"), "2001:db8::7/64", nil)
 	add(t, l, "2001:db8::7/64", func(a *netlink.Addr) { a.Flags = 0 })
 	a := find(t, "2001:db8::7", func(a Address) bool { return a.Link == "p0" && a.Duplicate })
