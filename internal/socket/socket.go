@@ -16,8 +16,8 @@ import (
 )
 
 const (
-	dirMode = 0o755
-	patient = time.Second
+	dirMode     = 0o755
+	dialTimeout = time.Second
 )
 
 // ErrRuns says that a socket has somebody who listens.
@@ -81,7 +81,7 @@ func removeStale(path string) error {
 	case st.Mode().Type() != fs.ModeSocket:
 		return fmt.Errorf("%s exists and is not a socket", path)
 	}
-	c, err := net.DialTimeout("unix", path, patient)
+	c, err := net.DialTimeout("unix", path, dialTimeout)
 	if err == nil {
 		c.Close()
 	}
