@@ -299,13 +299,12 @@ func notEstablished(s engine.Snapshot, what string) error {
 func (b backend) onContext(ctx context.Context, tag uint64, fn func(engine.Snapshot) error) error {
 	var err error
 	callErr := b.l.call(ctx, func() {
-		all := b.l.engine.Contexts()
-		i := slices.IndexFunc(all, func(s engine.Snapshot) bool { return s.TagLocal == wire.ContextTag(tag) })
-		if i < 0 {
+		s, ok := b.l.engine.Context(wire.ContextTag(tag))
+		if !ok {
 			err = ctl.ErrNoContext
 			return
 		}
-		err = fn(all[i])
+		err = fn(s)
 	})
 	if callErr != nil {
 		return callErr
